@@ -1,0 +1,74 @@
+// Package account knows which account, and which source within it, a collector's token stands for.
+package account
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// Grant is what a token stands for.
+type Grant struct {
+	// Account is the tenant.
+	Account string
+	// Source is the cluster or site within the account; empty when the token names none.
+	Source string
+}
+
+// Tokens maps tokens to grants. It keeps only hashes of the tokens.
+type Tokens struct {
+	grants map[[sha256.Size]byte]Grant
+}
+
+// Parse reads entries of the form NAME:TOKEN or NAME@SOURCE:TOKEN. An account may have several tokens; a token stands for one
+// grant only.
+func Parse(entries []string) (*Tokens, error) {
+	t := &Tokens{grants: make(map[[sha256.Size]byte]Grant, len(entries))}
+	for _, entry := range entries {
+		name, token, ok := strings.Cut(entry, ":")
+		if !ok || token == "" {
+			return nil, fmt.Errorf("account %q: want NAME:TOKEN or NAME@SOURCE:TOKEN", name)
+		}
+		var g Grant
+		g.Account, g.Source, _ = strings.Cut(name, "@")
+		if err := checkName(g.Account); err != nil {
+			return nil, fmt.Errorf("account %q: %w", name, err)
+		}
+		if g.Source != "" {
+			if err := checkName(g.Source); err != nil {
+				return nil, fmt.Errorf("account %q: source: %w", name, err)
+			}
+		}
+		sum := sha256.Sum256([]byte(token))
+		if other, taken := t.grants[sum]; taken && other != g {
+			return nil, fmt.Errorf("account %q: its token is also that of account %q", name, other.Account)
+		}
+		t.grants[sum] = g
+	}
+	return t, nil
+}
+
+func checkName(name string) error {
+	const most = 100
+	if name == "" || len(name) > most {
+		return fmt.Errorf("a name has 1 to %d characters", most)
+	}
+	for _, r := range name {
+		plain := 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("-_.", r)
+		if !plain {
+			return errors.New("a name consists of letters, digits, '-', '_' and '.'")
+		}
+	}
+	return nil
+}
+
+// Lookup returns the grant of a token. Its time does not depend on how much of the token is right, since only the token's
+// hash is compared.
+func (t *Tokens) Lookup(token string) (Grant, bool) {
+	g, ok := t.grants[sha256.Sum256([]byte(token))]
+	return g, ok
+}
+
+// Len returns the number of tokens.
+func (t *Tokens) Len() int { return len(t.grants) }

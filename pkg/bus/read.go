@@ -1,0 +1,97 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/zstats/zstats/pkg/event"
+)
+
+// Last returns the last message on subject, as the stream's leader knows it, or ErrNotFound.
+func (b *Bus) Last(ctx context.Context, stream, subject string) (Message, error) {
+	s, err := b.stream(ctx, stream)
+	if err != nil {
+		return Message{}, err
+	}
+	raw, err := s.GetLastMsgForSubject(ctx, subject)
+	if err != nil {
+		return Message{}, readError(err, stream, subject)
+	}
+	return b.join(ctx, s, message(raw.Subject, raw.Header, raw.Data, raw.Sequence))
+}
+
+// Get returns the message with the given sequence, as the stream's leader knows it, or ErrNotFound.
+func (b *Bus) Get(ctx context.Context, stream string, sequence uint64) (Message, error) {
+	s, err := b.stream(ctx, stream)
+	if err != nil {
+		return Message{}, err
+	}
+	raw, err := s.GetMsg(ctx, sequence)
+	if err != nil {
+		return Message{}, readError(err, stream, "sequence "+strconv.FormatUint(sequence, 10))
+	}
+	return b.join(ctx, s, message(raw.Subject, raw.Header, raw.Data, raw.Sequence))
+}
+
+// stream returns the handle of a stream.
+func (b *Bus) stream(ctx context.Context, name string) (jetstream.Stream, error) {
+	b.mu.Lock()
+	s := b.streams[name]
+	b.mu.Unlock()
+	if s != nil {
+		return s, nil
+	}
+	s, err := b.js.Stream(ctx, name)
+	if err != nil {
+		return nil, fmt.Errorf("stream %s: %w", name, err)
+	}
+	b.mu.Lock()
+	b.streams[name] = s
+	b.mu.Unlock()
+	return s, nil
+}
+
+// join fetches the parts that precede a large message and puts their data into it.
+func (b *Bus) join(ctx context.Context, s jetstream.Stream, m Message) (Message, error) {
+	count, ok := m.Header[headerParts]
+	if !ok {
+		return m, nil
+	}
+	n, err := strconv.ParseUint(count, 10, 32)
+	if err != nil || n >= m.Sequence || n > maxBatch {
+		return m, fmt.Errorf("message %d: header %s is %q", m.Sequence, headerParts, count)
+	}
+	data := make([]byte, 0, n*partSize)
+	for sequence := m.Sequence - n; sequence < m.Sequence; sequence++ {
+		part, err := s.GetMsg(ctx, sequence)
+		if err != nil {
+			return m, readError(err, "part of message "+strconv.FormatUint(m.Sequence, 10), strconv.FormatUint(sequence, 10))
+		}
+		data = append(data, part.Data...)
+	}
+	m.Data = data
+	delete(m.Header, headerParts)
+	return m, nil
+}
+
+func message(subject string, h nats.Header, data []byte, sequence uint64) Message {
+	m := Message{Subject: subject, Header: make(event.Header, len(h)), Data: data, Sequence: sequence}
+	for name, values := range h {
+		if len(values) > 0 {
+			m.Header[name] = values[0]
+		}
+	}
+	return m
+}
+
+func readError(err error, stream, what string) error {
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return fmt.Errorf("%s, %s: %w", stream, what, ErrNotFound)
+	}
+	return fmt.Errorf("read %s, %s: %w", stream, what, err)
+}

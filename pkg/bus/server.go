@@ -1,0 +1,76 @@
+package bus
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"go.uber.org/zap"
+)
+
+// ServerOptions configure the embedded server.
+type ServerOptions struct {
+	// Dir is where JetStream keeps its files.
+	Dir string
+	// ReadyTimeout bounds the start, which recovers the streams; 0 is 5 minutes.
+	ReadyTimeout time.Duration
+	Logger       *zap.Logger
+}
+
+// Server is a NATS server with JetStream in this process. It listens on no port and syncs every write to disk before it
+// acknowledges it.
+type Server struct {
+	server *server.Server
+}
+
+// StartServer starts an embedded server and waits until it takes connections.
+func StartServer(o ServerOptions) (*Server, error) {
+	if o.Dir == "" {
+		return nil, errors.New("embedded NATS server: no directory for JetStream")
+	}
+	if o.ReadyTimeout == 0 {
+		o.ReadyTimeout = 5 * time.Minute
+	}
+	if o.Logger == nil {
+		o.Logger = zap.NewNop()
+	}
+	s, err := server.NewServer(&server.Options{
+		ServerName:         "zstats",
+		DontListen:         true,
+		JetStream:          true,
+		StoreDir:           o.Dir,
+		SyncAlways:         true,
+		JetStreamMaxMemory: 64 << 20,
+		JetStreamMaxStore:  1 << 62, // the streams' own limits and the free-space reserve bound the store
+		MaxPending:         512 << 20,
+		NoSigs:             true,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("embedded NATS server in %s: %w", o.Dir, err)
+	}
+	s.SetLoggerV2(serverLog{o.Logger.Sugar()}, false, false, false)
+	s.Start()
+	if !s.ReadyForConnections(o.ReadyTimeout) || !s.JetStreamEnabled() {
+		s.Shutdown()
+		s.WaitForShutdown()
+		return nil, fmt.Errorf("embedded NATS server in %s was not ready within %s: is the directory writable and used by no other process?", o.Dir, o.ReadyTimeout)
+	}
+	return &Server{server: s}, nil
+}
+
+// Close stops the server and waits for its end. Connections must have been closed before.
+func (s *Server) Close() {
+	s.server.Shutdown()
+	s.server.WaitForShutdown()
+}
+
+// serverLog passes the server's log on.
+type serverLog struct{ log *zap.SugaredLogger }
+
+func (l serverLog) Noticef(format string, v ...any) { l.log.Debugf(format, v...) }
+func (l serverLog) Warnf(format string, v ...any)   { l.log.Warnf(format, v...) }
+func (l serverLog) Fatalf(format string, v ...any)  { l.log.Errorf(format, v...) }
+func (l serverLog) Errorf(format string, v ...any)  { l.log.Errorf(format, v...) }
+func (l serverLog) Debugf(format string, v ...any)  { l.log.Debugf(format, v...) }
+func (l serverLog) Tracef(format string, v ...any)  {}
