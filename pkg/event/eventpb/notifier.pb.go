@@ -32,9 +32,11 @@ type SubscribeRequest struct {
 	//	*SubscribeRequest_FromSequence
 	//	*SubscribeRequest_FromTimeUs
 	From isSubscribeRequest_From `protobuf_oneof:"from"`
-	// Only events of this account; of every account the caller may see if empty.
+	// Only events of this account, exactly; of every account the caller may see if empty.
 	Account string `protobuf:"bytes,3,opt,name=account,proto3" json:"account,omitempty"`
-	// Only events whose target matches this pattern: '*' stands for any run of characters, '?' for one.
+	// Only events whose whole target name matches this pattern; of every target if empty. '*' stands for any run of
+	// characters, also none, '?' for one character, and a backslash takes the character behind it literally, so that
+	// "\*" stands for a star. All else stands for itself, brackets too. At most 1,024 bytes.
 	Target        string `protobuf:"bytes,4,opt,name=target,proto3" json:"target,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -114,12 +116,13 @@ type isSubscribeRequest_From interface {
 }
 
 type SubscribeRequest_FromSequence struct {
-	// The event with this sequence, or the first after it that is still kept.
+	// The event with this sequence, or the first after it that is still kept. To resume, give the last sequence seen plus
+	// one. 0 stands for the first event that is kept, whichever that is. OUT_OF_RANGE if the log has not come that far.
 	FromSequence uint64 `protobuf:"varint,1,opt,name=from_sequence,json=fromSequence,proto3,oneof"`
 }
 
 type SubscribeRequest_FromTimeUs struct {
-	// The first event written at or after this time, microseconds since the Unix epoch.
+	// The first event written at or after this time, microseconds since the Unix epoch, by the log's clock.
 	FromTimeUs int64 `protobuf:"varint,2,opt,name=from_time_us,json=fromTimeUs,proto3,oneof"`
 }
 
@@ -134,6 +137,7 @@ type SubscribeResponse struct {
 	//	*SubscribeResponse_ScrapeWritten
 	//	*SubscribeResponse_Gap
 	//	*SubscribeResponse_Started
+	//	*SubscribeResponse_Progress
 	Message       isSubscribeResponse_Message `protobuf_oneof:"message"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -203,6 +207,15 @@ func (x *SubscribeResponse) GetStarted() *Started {
 	return nil
 }
 
+func (x *SubscribeResponse) GetProgress() *Progress {
+	if x != nil {
+		if x, ok := x.Message.(*SubscribeResponse_Progress); ok {
+			return x.Progress
+		}
+	}
+	return nil
+}
+
 type isSubscribeResponse_Message interface {
 	isSubscribeResponse_Message()
 }
@@ -212,7 +225,7 @@ type SubscribeResponse_ScrapeWritten struct {
 }
 
 type SubscribeResponse_Gap struct {
-	// Events that the subscription asked for were removed before they could be sent.
+	// Events that the subscription asked for may have been removed before they could be sent.
 	Gap *Gap `protobuf:"bytes,2,opt,name=gap,proto3,oneof"`
 }
 
@@ -221,11 +234,18 @@ type SubscribeResponse_Started struct {
 	Started *Started `protobuf:"bytes,3,opt,name=started,proto3,oneof"`
 }
 
+type SubscribeResponse_Progress struct {
+	// Sent now and then while nothing matches, so that a subscriber can resume behind what it does not want.
+	Progress *Progress `protobuf:"bytes,4,opt,name=progress,proto3,oneof"`
+}
+
 func (*SubscribeResponse_ScrapeWritten) isSubscribeResponse_Message() {}
 
 func (*SubscribeResponse_Gap) isSubscribeResponse_Message() {}
 
 func (*SubscribeResponse_Started) isSubscribeResponse_Message() {}
+
+func (*SubscribeResponse_Progress) isSubscribeResponse_Message() {}
 
 // One scrape lies on disk, whole.
 type ScrapeWritten struct {
@@ -386,7 +406,8 @@ func (x *ScrapeWritten) GetSequence() uint64 {
 
 type Gap struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Sequences of the first and last event that may be missing.
+	// Sequences of the first and last event that may be missing. Events between them may have been sent all the same, and
+	// some of the sequences may never have belonged to an event that matches.
 	FirstSequence uint64 `protobuf:"varint,1,opt,name=first_sequence,json=firstSequence,proto3" json:"first_sequence,omitempty"`
 	LastSequence  uint64 `protobuf:"varint,2,opt,name=last_sequence,json=lastSequence,proto3" json:"last_sequence,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -439,7 +460,8 @@ func (x *Gap) GetLastSequence() uint64 {
 
 type Started struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The sequence that the next event will have, at least.
+	// Every event that matches and whose sequence is at least this one will be sent. The next event written will have this
+	// sequence or a later one.
 	NextSequence  uint64 `protobuf:"varint,1,opt,name=next_sequence,json=nextSequence,proto3" json:"next_sequence,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -482,6 +504,51 @@ func (x *Started) GetNextSequence() uint64 {
 	return 0
 }
 
+type Progress struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whatever matches and has a lower sequence was sent: a subscriber may resume from this sequence.
+	NextSequence  uint64 `protobuf:"varint,1,opt,name=next_sequence,json=nextSequence,proto3" json:"next_sequence,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Progress) Reset() {
+	*x = Progress{}
+	mi := &file_zstats_v1_notifier_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Progress) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Progress) ProtoMessage() {}
+
+func (x *Progress) ProtoReflect() protoreflect.Message {
+	mi := &file_zstats_v1_notifier_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Progress.ProtoReflect.Descriptor instead.
+func (*Progress) Descriptor() ([]byte, []int) {
+	return file_zstats_v1_notifier_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *Progress) GetNextSequence() uint64 {
+	if x != nil {
+		return x.NextSequence
+	}
+	return 0
+}
+
 var File_zstats_v1_notifier_proto protoreflect.FileDescriptor
 
 const file_zstats_v1_notifier_proto_rawDesc = "" +
@@ -493,11 +560,12 @@ const file_zstats_v1_notifier_proto_rawDesc = "" +
 	"fromTimeUs\x12\x18\n" +
 	"\aaccount\x18\x03 \x01(\tR\aaccount\x12\x16\n" +
 	"\x06target\x18\x04 \x01(\tR\x06targetB\x06\n" +
-	"\x04from\"\xb5\x01\n" +
+	"\x04from\"\xe8\x01\n" +
 	"\x11SubscribeResponse\x12A\n" +
 	"\x0escrape_written\x18\x01 \x01(\v2\x18.zstats.v1.ScrapeWrittenH\x00R\rscrapeWritten\x12\"\n" +
 	"\x03gap\x18\x02 \x01(\v2\x0e.zstats.v1.GapH\x00R\x03gap\x12.\n" +
-	"\astarted\x18\x03 \x01(\v2\x12.zstats.v1.StartedH\x00R\astartedB\t\n" +
+	"\astarted\x18\x03 \x01(\v2\x12.zstats.v1.StartedH\x00R\astarted\x121\n" +
+	"\bprogress\x18\x04 \x01(\v2\x13.zstats.v1.ProgressH\x00R\bprogressB\t\n" +
 	"\amessage\"\xa5\x03\n" +
 	"\rScrapeWritten\x12\x18\n" +
 	"\aaccount\x18\x01 \x01(\tR\aaccount\x12\x16\n" +
@@ -522,6 +590,8 @@ const file_zstats_v1_notifier_proto_rawDesc = "" +
 	"\x0efirst_sequence\x18\x01 \x01(\x04R\rfirstSequence\x12#\n" +
 	"\rlast_sequence\x18\x02 \x01(\x04R\flastSequence\".\n" +
 	"\aStarted\x12#\n" +
+	"\rnext_sequence\x18\x01 \x01(\x04R\fnextSequence\"/\n" +
+	"\bProgress\x12#\n" +
 	"\rnext_sequence\x18\x01 \x01(\x04R\fnextSequence2T\n" +
 	"\bNotifier\x12H\n" +
 	"\tSubscribe\x12\x1b.zstats.v1.SubscribeRequest\x1a\x1c.zstats.v1.SubscribeResponse0\x01B,Z*github.com/zstats/zstats/pkg/event/eventpbb\x06proto3"
@@ -538,25 +608,27 @@ func file_zstats_v1_notifier_proto_rawDescGZIP() []byte {
 	return file_zstats_v1_notifier_proto_rawDescData
 }
 
-var file_zstats_v1_notifier_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_zstats_v1_notifier_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
 var file_zstats_v1_notifier_proto_goTypes = []any{
 	(*SubscribeRequest)(nil),  // 0: zstats.v1.SubscribeRequest
 	(*SubscribeResponse)(nil), // 1: zstats.v1.SubscribeResponse
 	(*ScrapeWritten)(nil),     // 2: zstats.v1.ScrapeWritten
 	(*Gap)(nil),               // 3: zstats.v1.Gap
 	(*Started)(nil),           // 4: zstats.v1.Started
+	(*Progress)(nil),          // 5: zstats.v1.Progress
 }
 var file_zstats_v1_notifier_proto_depIdxs = []int32{
 	2, // 0: zstats.v1.SubscribeResponse.scrape_written:type_name -> zstats.v1.ScrapeWritten
 	3, // 1: zstats.v1.SubscribeResponse.gap:type_name -> zstats.v1.Gap
 	4, // 2: zstats.v1.SubscribeResponse.started:type_name -> zstats.v1.Started
-	0, // 3: zstats.v1.Notifier.Subscribe:input_type -> zstats.v1.SubscribeRequest
-	1, // 4: zstats.v1.Notifier.Subscribe:output_type -> zstats.v1.SubscribeResponse
-	4, // [4:5] is the sub-list for method output_type
-	3, // [3:4] is the sub-list for method input_type
-	3, // [3:3] is the sub-list for extension type_name
-	3, // [3:3] is the sub-list for extension extendee
-	0, // [0:3] is the sub-list for field type_name
+	5, // 3: zstats.v1.SubscribeResponse.progress:type_name -> zstats.v1.Progress
+	0, // 4: zstats.v1.Notifier.Subscribe:input_type -> zstats.v1.SubscribeRequest
+	1, // 5: zstats.v1.Notifier.Subscribe:output_type -> zstats.v1.SubscribeResponse
+	5, // [5:6] is the sub-list for method output_type
+	4, // [4:5] is the sub-list for method input_type
+	4, // [4:4] is the sub-list for extension type_name
+	4, // [4:4] is the sub-list for extension extendee
+	0, // [0:4] is the sub-list for field type_name
 }
 
 func init() { file_zstats_v1_notifier_proto_init() }
@@ -572,6 +644,7 @@ func file_zstats_v1_notifier_proto_init() {
 		(*SubscribeResponse_ScrapeWritten)(nil),
 		(*SubscribeResponse_Gap)(nil),
 		(*SubscribeResponse_Started)(nil),
+		(*SubscribeResponse_Progress)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -579,7 +652,7 @@ func file_zstats_v1_notifier_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_zstats_v1_notifier_proto_rawDesc), len(file_zstats_v1_notifier_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   5,
+			NumMessages:   6,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

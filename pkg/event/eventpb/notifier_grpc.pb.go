@@ -29,7 +29,11 @@ const (
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 type NotifierClient interface {
 	// Subscribe streams the events that match, in the order in which they were written, from the asked position on and
-	// without end.
+	// without end. The first message is Started.
+	//
+	// It ends with UNAVAILABLE when the notifier stops or the log can't be read: connect again and resume behind the last
+	// sequence seen. INVALID_ARGUMENT, OUT_OF_RANGE, UNAUTHENTICATED and PERMISSION_DENIED are for the caller to correct;
+	// RESOURCE_EXHAUSTED means that there are as many subscribers as may be.
 	Subscribe(ctx context.Context, in *SubscribeRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[SubscribeResponse], error)
 }
 
@@ -65,7 +69,11 @@ type Notifier_SubscribeClient = grpc.ServerStreamingClient[SubscribeResponse]
 // for forward compatibility.
 type NotifierServer interface {
 	// Subscribe streams the events that match, in the order in which they were written, from the asked position on and
-	// without end.
+	// without end. The first message is Started.
+	//
+	// It ends with UNAVAILABLE when the notifier stops or the log can't be read: connect again and resume behind the last
+	// sequence seen. INVALID_ARGUMENT, OUT_OF_RANGE, UNAUTHENTICATED and PERMISSION_DENIED are for the caller to correct;
+	// RESOURCE_EXHAUSTED means that there are as many subscribers as may be.
 	Subscribe(*SubscribeRequest, grpc.ServerStreamingServer[SubscribeResponse]) error
 	mustEmbedUnimplementedNotifierServer()
 }
