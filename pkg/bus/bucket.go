@@ -1,0 +1,107 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Bucket holds small values by key, each for a time.
+type Bucket struct {
+	kv   jetstream.KeyValue
+	name string
+}
+
+// Bucket opens the bucket with the given name, making it if it is missing. A value lives for ttl after its last Put.
+func (b *Bus) Bucket(ctx context.Context, name string, ttl time.Duration) (*Bucket, error) {
+	kv, err := b.js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{
+		Bucket:         name,
+		TTL:            ttl,
+		LimitMarkerTTL: max(ttl, time.Minute),
+		History:        1,
+		Replicas:       b.replicas,
+		Storage:        jetstream.FileStorage,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("bucket %s: %w", name, err)
+	}
+	return &Bucket{kv: kv, name: name}, nil
+}
+
+// Put sets a value.
+func (k *Bucket) Put(ctx context.Context, key string, value []byte) error {
+	if _, err := k.kv.Put(ctx, key, value); err != nil {
+		return fmt.Errorf("bucket %s: put %s: %w", k.name, key, err)
+	}
+	return nil
+}
+
+// Get returns a value, or ErrNotFound.
+func (k *Bucket) Get(ctx context.Context, key string) ([]byte, error) {
+	entry, err := k.kv.Get(ctx, key)
+	if errors.Is(err, jetstream.ErrKeyNotFound) {
+		return nil, fmt.Errorf("bucket %s: %s: %w", k.name, key, ErrNotFound)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("bucket %s: get %s: %w", k.name, key, err)
+	}
+	return entry.Value(), nil
+}
+
+// Delete removes a value.
+func (k *Bucket) Delete(ctx context.Context, key string) error {
+	if err := k.kv.Delete(ctx, key); err != nil {
+		return fmt.Errorf("bucket %s: delete %s: %w", k.name, key, err)
+	}
+	return nil
+}
+
+// Update is a change of a bucket.
+type Update struct {
+	Key   string
+	Value []byte
+	// Deleted: the value was deleted or its time is over.
+	Deleted bool
+	// Ready marks no change: all values that there were when the watch began have been delivered.
+	Ready bool
+}
+
+// Watch delivers the values of a bucket and then its changes. It is for one goroutine.
+type Watch struct {
+	watcher jetstream.KeyWatcher
+	name    string
+}
+
+// Watch begins to watch the keys that match filter, with the wildcards of subjects.
+func (k *Bucket) Watch(ctx context.Context, filter string) (*Watch, error) {
+	w, err := k.kv.Watch(context.WithoutCancel(ctx), filter)
+	if err != nil {
+		return nil, fmt.Errorf("bucket %s: watch %s: %w", k.name, filter, err)
+	}
+	return &Watch{watcher: w, name: k.name}, nil
+}
+
+// Next waits for the next update.
+func (w *Watch) Next(ctx context.Context) (Update, error) {
+	select {
+	case <-ctx.Done():
+		return Update{}, ctx.Err()
+	case e, ok := <-w.watcher.Updates():
+		switch {
+		case !ok:
+			return Update{}, fmt.Errorf("bucket %s: watch has ended", w.name)
+		case e == nil:
+			return Update{Ready: true}, nil
+		}
+		deleted := e.Operation() != jetstream.KeyValuePut
+		return Update{Key: e.Key(), Value: e.Value(), Deleted: deleted}, nil
+	}
+}
+
+// Close ends the watch.
+func (w *Watch) Close() {
+	_ = w.watcher.Stop() // fails only if the connection is gone, which ends the watch as well
+}

@@ -1,0 +1,133 @@
+package bus
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/url"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"go.uber.org/goleak"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest"
+
+	"github.com/zstats/zstats/pkg/event"
+)
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m)
+}
+
+const testPartitions = 8
+
+// each runs a test on one embedded server and on a cluster of three.
+func each(t *testing.T, test func(t *testing.T, b *Bus)) {
+	t.Run("one node", func(t *testing.T) { test(t, oneNode(t)) })
+	t.Run("cluster", func(t *testing.T) { test(t, cluster(t)) })
+}
+
+// oneNode returns a bus on an embedded server with the streams of the log.
+func oneNode(t *testing.T) *Bus {
+	t.Helper()
+	s, err := StartServer(ServerOptions{Dir: t.TempDir(), Logger: quiet(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	return open(t, Options{Server: s})
+}
+
+// open connects and makes the streams.
+func open(t *testing.T, o Options) *Bus {
+	t.Helper()
+	b := connect(t, o)
+	ensure(t, b)
+	return b
+}
+
+func connect(t *testing.T, o Options) *Bus {
+	t.Helper()
+	o.Logger = quiet(t)
+	b, err := Connect(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(b.Close)
+	return b
+}
+
+// ensure makes the streams; a cluster may need a while to elect its leaders.
+func ensure(t *testing.T, b *Bus) {
+	t.Helper()
+	eventually(t, "streams are made", func() error {
+		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+		defer cancel()
+		return b.EnsureStreams(ctx, event.Topology(event.Limits{}), testPartitions)
+	})
+}
+
+// cluster returns a bus on three servers in this process, each syncing every write.
+func cluster(t *testing.T) *Bus {
+	t.Helper()
+	routes := make([]*url.URL, 3)
+	ports := make([]int, 3)
+	for i := range ports {
+		ports[i] = freePort(t)
+		routes[i] = &url.URL{Scheme: "nats-route", Host: fmt.Sprintf("127.0.0.1:%d", ports[i])}
+	}
+	var nodes []*server.Server
+	for i, port := range ports {
+		s, err := server.NewServer(&server.Options{
+			ServerName: fmt.Sprintf("node-%d", i),
+			Host:       "127.0.0.1", Port: server.RANDOM_PORT,
+			Cluster:   server.ClusterOpts{Name: "test", Host: "127.0.0.1", Port: port},
+			Routes:    routes,
+			JetStream: true, StoreDir: t.TempDir(), SyncAlways: true,
+			NoSigs: true, NoLog: true,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Start()
+		t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
+		nodes = append(nodes, s)
+	}
+	for _, s := range nodes {
+		if !s.ReadyForConnections(20 * time.Second) {
+			t.Fatal("a node of the cluster is not ready")
+		}
+	}
+	return open(t, Options{URL: nodes[0].ClientURL(), Replicas: 3})
+}
+
+func freePort(t *testing.T) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+// eventually tries until check returns nil.
+func eventually(t *testing.T, what string, check func() error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	for {
+		err := check()
+		if err == nil {
+			return
+		}
+		if !pause(ctx, 20*time.Millisecond) {
+			t.Fatalf("%s: not so after 30 s: %v", what, err)
+		}
+	}
+}
+
+func quiet(t *testing.T) *zap.Logger {
+	return zaptest.NewLogger(t, zaptest.Level(zap.ErrorLevel))
+}

@@ -1,0 +1,120 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// ReadOptions say what a Reader reads.
+type ReadOptions struct {
+	Stream string
+	// Subjects to read, with wildcards; all if empty.
+	Subjects []string
+	// Of these three the first that is set says where to begin; with none it is the first message that is kept.
+	From  uint64    // this sequence, or the first after it that is kept
+	Since time.Time // the first message stored at this time or later
+	New   bool      // only what is stored from now on
+	// LastOfEach reads only the last message of each subject, then what is stored later. It excludes the three above.
+	LastOfEach bool
+	// MaxPending bounds the data that is fetched ahead, in bytes; 0 is 2 MiB.
+	MaxPending int
+}
+
+// Reader reads a stream in order, without acknowledgements. It survives lost connections and changes of the stream's leader.
+// It is for one goroutine.
+type Reader struct {
+	bus      *Bus
+	stream   jetstream.Stream
+	messages jetstream.MessagesContext
+	pending  uint64
+}
+
+// minPending holds at least one message of the largest size with its headers.
+const minPending = partSize + 64<<10
+
+// Read opens a reader. With New, every message stored after Read has returned will be read.
+func (b *Bus) Read(ctx context.Context, o ReadOptions) (*Reader, error) {
+	s, err := b.stream(ctx, o.Stream)
+	if err != nil {
+		return nil, err
+	}
+	cfg := jetstream.OrderedConsumerConfig{FilterSubjects: o.Subjects, InactiveThreshold: time.Minute}
+	switch {
+	case o.LastOfEach:
+		cfg.DeliverPolicy = jetstream.DeliverLastPerSubjectPolicy
+	case o.From > 0:
+		cfg.DeliverPolicy, cfg.OptStartSeq = jetstream.DeliverByStartSequencePolicy, o.From
+	case !o.Since.IsZero():
+		cfg.DeliverPolicy, cfg.OptStartTime = jetstream.DeliverByStartTimePolicy, &o.Since
+	case o.New:
+		cfg.DeliverPolicy = jetstream.DeliverNewPolicy
+	default:
+		cfg.DeliverPolicy = jetstream.DeliverAllPolicy
+	}
+	consumer, err := s.OrderedConsumer(ctx, cfg)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", o.Stream, err)
+	}
+	if o.MaxPending == 0 {
+		o.MaxPending = 2 << 20
+	}
+	messages, err := consumer.Messages(
+		jetstream.PullMaxMessagesWithBytesLimit(500, max(o.MaxPending, minPending)),
+		jetstream.PullExpiry(30*time.Second),
+		jetstream.PullHeartbeat(5*time.Second),
+	)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", o.Stream, err)
+	}
+	return &Reader{bus: b, stream: s, messages: messages}, nil
+}
+
+// Next waits for the next message. It returns the context's error when ctx ends; the reader can be used again then.
+func (r *Reader) Next(ctx context.Context) (Message, error) {
+	for {
+		msg, err := r.messages.Next(jetstream.NextContext(ctx))
+		if ctx.Err() != nil && err != nil {
+			return Message{}, ctx.Err()
+		}
+		if err != nil && transient(err) {
+			continue // the ordered consumer has made itself anew
+		}
+		if err != nil {
+			return Message{}, fmt.Errorf("read %s: %w", r.stream.CachedInfo().Config.Name, err)
+		}
+		meta, err := msg.Metadata()
+		if err != nil {
+			return Message{}, fmt.Errorf("read %s: %w", r.stream.CachedInfo().Config.Name, err)
+		}
+		r.pending = meta.NumPending
+		return r.bus.join(ctx, r.stream, message(msg.Subject(), msg.Headers(), msg.Data(), meta.Sequence.Stream))
+	}
+}
+
+// transient errors are reported by a consumer that goes on by itself.
+func transient(err error) bool {
+	return errors.Is(err, jetstream.ErrNoHeartbeat) || errors.Is(err, jetstream.ErrConsumerLeadershipChanged)
+}
+
+// Pending returns how many messages there were behind the last one when it was sent.
+func (r *Reader) Pending() uint64 { return r.pending }
+
+// Close ends the reader.
+func (r *Reader) Close() { r.messages.Stop() }
+
+// Bounds returns the sequences of the first and last message that the stream keeps. In an empty stream first is last+1.
+func (b *Bus) Bounds(ctx context.Context, stream string) (first, last uint64, err error) {
+	s, err := b.stream(ctx, stream)
+	if err != nil {
+		return 0, 0, err
+	}
+	info, err := s.Info(ctx)
+	if err != nil {
+		return 0, 0, fmt.Errorf("stream %s: %w", stream, err)
+	}
+	return info.State.FirstSeq, info.State.LastSeq, nil
+}

@@ -1,0 +1,234 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/zstats/zstats/pkg/event"
+	"github.com/zstats/zstats/pkg/event/eventpb"
+)
+
+// session is one worker's hold on one partition, from taking it to losing it.
+type session struct {
+	partition int
+	// token is the sequence of the last checkpoint, the condition of the next.
+	token uint64
+	// done is the input sequence up to which everything is committed.
+	done uint64
+	// written is when the checkpoint was published, by this process's clock.
+	written time.Time
+	stop    context.CancelFunc // ends the reader
+}
+
+// rebalance computes which partitions the worker is to own and releases the others.
+func (w *Worker) rebalance(ctx, work context.Context, m *members) {
+	want := make(map[int]time.Time)
+	for _, p := range assign(w.o.Partitions, m.list(), w.o.ID) {
+		want[p] = time.Now()
+		if since, ok := w.wanted[p]; ok {
+			want[p] = since
+		}
+	}
+	w.wanted = want
+	w.log.Info("workers changed", zap.Strings("workers", m.list()), zap.Int("partitions", len(want)))
+	var lost []*session
+	for p, s := range w.owned {
+		if _, ok := want[p]; !ok {
+			lost = append(lost, s)
+		}
+	}
+	w.release(work, lost)
+	w.takeMissing(ctx, m)
+}
+
+// takeMissing takes the partitions that the worker is to own and does not, unless their owner still holds them or a pause
+// after a failure is not over.
+func (w *Worker) takeMissing(ctx context.Context, m *members) {
+	if len(w.owned) == len(w.wanted) || time.Now().Before(w.retryAt) {
+		return
+	}
+	var free []*session
+	for p, since := range w.wanted {
+		if w.owned[p] != nil {
+			continue
+		}
+		s, owner, err := w.lookUp(ctx, p)
+		if err != nil {
+			w.takeFailed(ctx, err)
+			return
+		}
+		if owner != "" && owner != w.o.ID && m.isAlive(owner) && time.Since(since) < handover {
+			continue
+		}
+		free = append(free, s)
+	}
+	for len(free) > 0 {
+		n := min(len(free), maxBatch)
+		if err := w.take(ctx, free[:n]); err != nil {
+			w.takeFailed(ctx, err)
+			return
+		}
+		free = free[n:]
+	}
+	if len(w.owned) == len(w.wanted) {
+		w.setState(nil)
+	}
+}
+
+func (w *Worker) takeFailed(ctx context.Context, err error) {
+	if ctx.Err() != nil {
+		return
+	}
+	w.metrics.failures.WithLabelValues("take").Inc()
+	w.log.Warn("taking partitions failed, trying again", zap.Duration("pause", w.backoff), zap.Error(err))
+	w.setState(fmt.Errorf("taking partitions: %w", err))
+	w.retryAt = time.Now().Add(w.backoff)
+	w.backoff = min(2*w.backoff, maxBackoff)
+}
+
+// lookUp reads the checkpoint of partition p and says who holds it, "" for nobody.
+func (w *Worker) lookUp(ctx context.Context, p int) (*session, string, error) {
+	s := &session{partition: p}
+	m, err := w.o.Bus.Last(ctx, w.o.Stage.Output, event.CheckpointSubject(w.o.Stage.Name, p))
+	if errors.Is(err, ErrNotFound) {
+		return s, "", nil
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	ckpt := new(eventpb.Checkpoint)
+	if err := event.Unmarshal(m.Data, ckpt); err != nil {
+		return nil, "", fmt.Errorf("checkpoint of partition %d: %w", p, err)
+	}
+	s.token, s.done = m.Sequence, ckpt.InputSequence
+	if ckpt.Released {
+		return s, "", nil
+	}
+	return s, ckpt.Worker, nil
+}
+
+// take publishes checkpoints that name this worker and begins to read behind them.
+func (w *Worker) take(ctx context.Context, sessions []*session) error {
+	if err := w.publishCheckpoints(ctx, sessions, nil, false); err != nil {
+		return err
+	}
+	for _, s := range sessions {
+		w.o.Processor.Open(s.partition)
+		w.owned[s.partition] = s
+		w.metrics.owned(s.partition, true)
+		readCtx, stop := context.WithCancel(ctx)
+		s.stop = stop
+		w.readers.Go(func() { w.read(readCtx, s, s.done+1) })
+	}
+	w.log.Debug("took partitions", zap.Int("partitions", len(sessions)))
+	return nil
+}
+
+// read passes a partition's input on until ctx ends or reading fails.
+func (w *Worker) read(ctx context.Context, s *session, from uint64) {
+	err := w.readAll(ctx, s, from)
+	if ctx.Err() != nil {
+		return
+	}
+	select {
+	case w.faults <- fault{from: s, err: err}:
+	case <-ctx.Done():
+	}
+}
+
+func (w *Worker) readAll(ctx context.Context, s *session, from uint64) error {
+	r, err := w.o.Bus.Read(ctx, ReadOptions{
+		Stream:     w.o.Stage.Input,
+		Subjects:   []string{w.o.Stage.Subject(s.partition)},
+		From:       from,
+		MaxPending: 1 << 20,
+	})
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	for {
+		m, err := r.Next(ctx)
+		if err != nil {
+			return err
+		}
+		d := delivery{from: s, Message: m, pending: r.Pending(), weight: int64(min(len(m.Data), w.o.MaxBytes))}
+		if err := w.budget.Acquire(ctx, d.weight); err != nil {
+			return err
+		}
+		select {
+		case w.deliveries <- d:
+		case <-ctx.Done():
+			w.budget.Release(d.weight)
+			return ctx.Err()
+		}
+	}
+}
+
+func (w *Worker) readerFailed(f fault) {
+	if w.owned[f.from.partition] != f.from {
+		return
+	}
+	w.metrics.failures.WithLabelValues("read").Inc()
+	w.log.Warn("reading failed, taking the partition anew", zap.Int("partition", f.from.partition), zap.Error(f.err))
+	w.drop(f.from)
+	w.retryAt = time.Now().Add(w.backoff)
+	w.backoff = min(2*w.backoff, maxBackoff)
+}
+
+// drop ends a session without a word to others.
+func (w *Worker) drop(s *session) {
+	s.stop()
+	delete(w.owned, s.partition)
+	w.metrics.owned(s.partition, false)
+}
+
+// release ends sessions and says so, for their next owners to start at once.
+func (w *Worker) release(ctx context.Context, sessions []*session) {
+	for _, s := range sessions {
+		w.drop(s)
+	}
+	for len(sessions) > 0 {
+		n := min(len(sessions), maxBatch)
+		if err := w.publishCheckpoints(ctx, sessions[:n], nil, true); err != nil {
+			// Their next owners wait for the hand-over time and take them then.
+			w.log.Warn("releasing partitions failed", zap.Error(err))
+		}
+		sessions = sessions[n:]
+	}
+}
+
+// releaseAll ends all sessions and waits for their readers.
+func (w *Worker) releaseAll(ctx context.Context) {
+	all := make([]*session, 0, len(w.owned))
+	for _, s := range w.owned {
+		all = append(all, s)
+	}
+	w.release(ctx, all)
+	w.readers.Wait()
+	for {
+		select {
+		case d := <-w.deliveries:
+			w.budget.Release(d.weight)
+		default:
+			return
+		}
+	}
+}
+
+// refresh publishes old checkpoints again, so that the output stream can be trimmed up to them.
+func (w *Worker) refresh(ctx context.Context) {
+	var old []*session
+	for _, s := range w.owned {
+		if time.Since(s.written) > w.o.Refresh && len(old) < maxBatch {
+			old = append(old, s)
+		}
+	}
+	if err := w.publishCheckpoints(ctx, old, nil, false); err != nil {
+		w.fail(err)
+	}
+}
