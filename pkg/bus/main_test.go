@@ -2,6 +2,7 @@ package bus
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
@@ -21,6 +22,8 @@ func TestMain(m *testing.M) {
 }
 
 const testPartitions = 8
+
+var errNotYet = errors.New("not yet")
 
 // each runs a test on one embedded server and on a cluster of three.
 func each(t *testing.T, test func(t *testing.T, b *Bus)) {

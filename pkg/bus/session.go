@@ -220,7 +220,8 @@ func (w *Worker) releaseAll(ctx context.Context) {
 	}
 }
 
-// refresh publishes old checkpoints again, so that the output stream can be trimmed up to them.
+// refresh publishes old checkpoints again, so that trimming can follow: the output stream up to them, and the input stream
+// up to what an idle partition has no part in.
 func (w *Worker) refresh(ctx context.Context) {
 	var old []*session
 	for _, s := range w.owned {
@@ -228,7 +229,35 @@ func (w *Worker) refresh(ctx context.Context) {
 			old = append(old, s)
 		}
 	}
-	if err := w.publishCheckpoints(ctx, old, nil, false); err != nil {
+	if len(old) == 0 {
+		return
+	}
+	err := w.advanceIdle(ctx, old)
+	if err == nil {
+		err = w.publishCheckpoints(ctx, old, nil, false)
+	}
+	if err != nil {
 		w.fail(err)
 	}
+}
+
+// advanceIdle moves sessions whose partitions have nothing left to do to the end of the input stream.
+func (w *Worker) advanceIdle(ctx context.Context, sessions []*session) error {
+	// The end is read first: what comes into a partition after that lies behind it.
+	_, end, err := w.o.Bus.Bounds(ctx, w.o.Stage.Input)
+	if err != nil {
+		return err
+	}
+	for _, s := range sessions {
+		m, err := w.o.Bus.Find(ctx, w.o.Stage.Input, w.o.Stage.Subject(s.partition), s.done+1)
+		switch {
+		case errors.Is(err, ErrNotFound):
+			s.done = max(s.done, end)
+		case err != nil:
+			return err
+		case m.Sequence > end:
+			s.done = max(s.done, end)
+		}
+	}
+	return nil
 }
