@@ -1,0 +1,204 @@
+// Package harness runs zstats as a process, for end-to-end tests and benchmarks.
+package harness
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// Build compiles the package at path, relative to the module's root, into dir and returns the binary's path.
+func Build(ctx context.Context, dir, path string) (string, error) {
+	binary := filepath.Join(dir, filepath.Base(path))
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", binary, path)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("build %s: %w\n%s", path, err, out)
+	}
+	return binary, nil
+}
+
+// FreeAddrs returns n loopback addresses that nothing listens on.
+func FreeAddrs(n int) ([]string, error) {
+	addrs := make([]string, n)
+	for i := range addrs {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		defer l.Close() // only at the end, so that all differ
+		addrs[i] = l.Addr().String()
+	}
+	return addrs, nil
+}
+
+// Process is a running command.
+type Process struct {
+	cmd    *exec.Cmd
+	output *lockedBuffer
+	ended  chan struct{}
+	err    error // of Wait; valid once ended is closed
+}
+
+// Start runs a binary; its output is kept.
+func Start(binary string, args ...string) (*Process, error) {
+	p := &Process{cmd: exec.Command(binary, args...), output: new(lockedBuffer), ended: make(chan struct{})}
+	p.cmd.Stdout, p.cmd.Stderr = p.output, p.output
+	if err := p.cmd.Start(); err != nil {
+		return nil, err
+	}
+	go func() {
+		p.err = p.cmd.Wait()
+		close(p.ended)
+	}()
+	return p, nil
+}
+
+// Output returns what the process has written so far.
+func (p *Process) Output() string { return p.output.String() }
+
+// PID returns the process's id.
+func (p *Process) PID() int { return p.cmd.Process.Pid }
+
+// Kill ends the process at once.
+func (p *Process) Kill() {
+	_ = p.cmd.Process.Kill() // it may have ended
+	<-p.ended
+}
+
+// Signal sends a signal.
+func (p *Process) Signal(s os.Signal) error { return p.cmd.Process.Signal(s) }
+
+// Stop asks the process to end and waits for it. An exit code other than 0 is an error.
+func (p *Process) Stop(within time.Duration) error {
+	if err := p.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return err
+	}
+	select {
+	case <-p.ended:
+		return p.err
+	case <-time.After(within):
+		p.Kill()
+		return fmt.Errorf("process did not stop within %s", within)
+	}
+}
+
+// Usage returns what the process has used; it must have ended.
+func (p *Process) Usage() (cpu time.Duration, peakBytes int64) {
+	<-p.ended
+	state := p.cmd.ProcessState
+	cpu = state.UserTime() + state.SystemTime()
+	if u, ok := state.SysUsage().(*syscall.Rusage); ok {
+		peakBytes = u.Maxrss << 10 // Linux counts in KiB
+	}
+	return cpu, peakBytes
+}
+
+// Zstats is a running `zstats run`.
+type Zstats struct {
+	*Process
+	Dir                                 string
+	IngestAddr, NotifierAddr, AdminAddr string
+}
+
+// StartZstats runs `zstats run` with its data in dir on free ports and waits until it is ready.
+func StartZstats(ctx context.Context, binary, dir string, args ...string) (*Zstats, error) {
+	addrs, err := FreeAddrs(3)
+	if err != nil {
+		return nil, err
+	}
+	z := &Zstats{Dir: dir, IngestAddr: addrs[0], NotifierAddr: addrs[1], AdminAddr: addrs[2]}
+	return z, z.start(ctx, binary, args)
+}
+
+// Restart runs it again, on the same addresses and data.
+func (z *Zstats) Restart(ctx context.Context, binary string, args ...string) error {
+	return z.start(ctx, binary, args)
+}
+
+func (z *Zstats) start(ctx context.Context, binary string, args []string) (err error) {
+	all := append([]string{
+		"run", "--data-dir", z.Dir, "--ingest.addr", z.IngestAddr, "--notifier.addr", z.NotifierAddr, "--admin.addr", z.AdminAddr,
+	}, args...)
+	if z.Process, err = Start(binary, all...); err != nil {
+		return err
+	}
+	if err := z.WaitReady(ctx); err != nil {
+		z.Kill()
+		return fmt.Errorf("%w\n%s", err, z.Output())
+	}
+	return nil
+}
+
+// WaitReady waits until /-/ready answers 200.
+func (z *Zstats) WaitReady(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	last := errors.New("not asked yet")
+	for {
+		if _, last = z.get(ctx, "/-/ready"); last == nil {
+			return nil
+		}
+		select {
+		case <-z.ended:
+			return fmt.Errorf("process ended before it was ready: %w", z.err)
+		case <-ctx.Done():
+			return fmt.Errorf("not ready: %w", last)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// Metrics returns the text of /metrics.
+func (z *Zstats) Metrics(ctx context.Context) (string, error) { return z.get(ctx, "/metrics") }
+
+func (z *Zstats) get(ctx context.Context, path string) (string, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+z.AdminAddr+path, nil)
+	if err != nil {
+		return "", err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return "", err
+	}
+	if resp.StatusCode != http.StatusOK {
+		return "", fmt.Errorf("%s: %s: %s", path, resp.Status, body)
+	}
+	return string(body), nil
+}
+
+// Files returns the directory of files.
+func (z *Zstats) Files() string { return filepath.Join(z.Dir, "files") }
+
+// lockedBuffer is written by the process's pipes and read by tests.
+type lockedBuffer struct {
+	mu   sync.Mutex // guards data
+	data []byte
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.data = append(b.data, p...)
+	return len(p), nil
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return string(b.data)
+}
