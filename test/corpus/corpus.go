@@ -38,7 +38,7 @@ func Node() ([]Exposition, error) { return read(node) }
 // Prometheus returns 12 scrapes of a Prometheus server, 5 s apart.
 func Prometheus() ([]Exposition, error) { return read(prometheus) }
 
-// Churn returns 6 scrapes of a synthetic target with 21,220 samples, whose series come and go.
+// Churn returns 4 scrapes of a synthetic target with 21,220 samples, some of whose series come and go.
 func Churn() ([]Exposition, error) { return read(churn) }
 
 func read(archive []byte) ([]Exposition, error) {
