@@ -1,0 +1,56 @@
+# zstats: `make help` lists the targets.
+
+GO      ?= go
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+
+BUF         := github.com/bufbuild/buf/cmd/buf@v1.75.0
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.7.0
+FUZZTIME    ?= 30s
+
+.DEFAULT_GOAL := help
+.PHONY: help run build test test-race lint fmt bench bench-go fuzz proto clean
+
+help: ## Show this list.
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+run: build ## Run the whole pipeline on this machine, data in ./data; ARGS are passed on.
+	./bin/zstats run $(ARGS)
+
+build: ## Build bin/zstats.
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/zstats ./cmd/zstats
+
+test: ## Run all tests, end-to-end tests with real processes among them.
+	$(GO) test -timeout 15m ./...
+
+test-race: ## Run the tests of the packages under the race detector.
+	$(GO) test -race -timeout 20m $$($(GO) list ./... | grep -v /test/)
+
+lint: ## Check format, vet and static analysis.
+	@unformatted=$$(git ls-files '*.go' | grep -v '\.pb\.go$$' | xargs gofmt -l); \
+	if [ -n "$$unformatted" ]; then echo "not formatted, run 'make fmt':"; echo "$$unformatted"; exit 1; fi
+	$(GO) vet ./...
+	$(GO) run $(STATICCHECK) ./...
+
+fmt: ## Format the code.
+	git ls-files '*.go' | grep -v '\.pb\.go$$' | xargs gofmt -w
+
+bench: build ## Measure a whole process: throughput, CPU per million samples, memory, latency.
+	$(GO) run ./test/bench $(ARGS)
+
+bench-go: ## Run the packages' benchmarks.
+	$(GO) test -run '^$$' -bench . -benchmem ./pkg/... ./ingest ./assembler ./writer ./notifier ./collector
+
+fuzz: ## Fuzz each target for FUZZTIME.
+	@for pkg in $$($(GO) list ./...); do \
+	  for target in $$($(GO) test -list '^Fuzz' $$pkg | grep ^Fuzz); do \
+	    echo "== $$pkg $$target"; $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$pkg || exit 1; \
+	  done; \
+	done
+
+proto: ## Generate the protobuf code anew.
+	$(GO) run $(BUF) lint
+	$(GO) run $(BUF) generate
+
+clean: ## Remove what was built.
+	rm -rf bin

@@ -1,0 +1,245 @@
+// Command bench measures a whole zstats process: it starts `zstats run`, sends prepared requests of the zstats v1 wire over
+// HTTP, waits until every scrape lies on disk, and prints throughput, CPU seconds per million samples, peak memory and the
+// latency of the answers.
+package main
+
+import (
+	"bytes"
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/zstats/zstats/pkg/zstatsv1"
+	"github.com/zstats/zstats/test/harness"
+)
+
+type options struct {
+	binary      string
+	dir         string
+	targets     int
+	generations int
+	runs        int
+	profile     string
+}
+
+func main() {
+	var o options
+	flag.StringVar(&o.binary, "binary", "bin/zstats", "the binary to measure")
+	flag.StringVar(&o.dir, "dir", "", "directory for the data; a temporary one by default")
+	flag.IntVar(&o.targets, "targets", 200, "targets, a multiple of 50")
+	flag.IntVar(&o.generations, "generations", 40, "scrapes of each target")
+	flag.IntVar(&o.runs, "runs", 3, "how often to measure")
+	flag.StringVar(&o.profile, "cpuprofile", "", "write a CPU profile of the process here")
+	flag.Parse()
+	if err := run(context.Background(), o); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+const token = "bench-token"
+
+func run(ctx context.Context, o options) error {
+	l, err := newLoad(token, o.targets, o.generations)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("%d targets × %d scrapes = %d scrapes, %d samples; text %.1f MB, wire %.1f MB; %d CPUs, %s\n",
+		l.targets, o.generations, l.scrapes, l.samples, mb(l.text), mb(l.wire), runtime.NumCPU(), runtime.Version())
+	var results []result
+	for range o.runs {
+		r, err := measure(ctx, o, l)
+		if err != nil {
+			return err
+		}
+		r.print(l)
+		results = append(results, r)
+	}
+	slices.SortFunc(results, func(a, b result) int { return int(a.cpu - b.cpu) })
+	fmt.Printf("median: %.2f CPU seconds per million samples\n", results[len(results)/2].cpuPerMillion(l))
+	return nil
+}
+
+func mb(n int64) float64 { return float64(n) / 1e6 }
+
+// result is one measurement.
+type result struct {
+	wall, cpu time.Duration
+	peak      int64
+	answers   []time.Duration
+	stored    int64 // bytes of all files
+}
+
+func (r result) cpuPerMillion(l *load) float64 { return r.cpu.Seconds() / float64(l.samples) * 1e6 }
+
+func (r result) print(l *load) {
+	slices.Sort(r.answers)
+	at := func(q float64) time.Duration {
+		return r.answers[int(q*float64(len(r.answers)-1))].Round(10 * time.Microsecond)
+	}
+	fmt.Printf("%7.0f scrapes/s  %9.0f samples/s  %5.2f CPU s/M samples (%.2f s)  peak %4.0f MB  answers p50 %v p99 %v  files %.1f MB\n",
+		float64(l.scrapes)/r.wall.Seconds(), float64(l.samples)/r.wall.Seconds(), r.cpuPerMillion(l), r.cpu.Seconds(),
+		mb(r.peak), at(0.5), at(0.99), mb(r.stored))
+}
+
+func measure(ctx context.Context, o options, l *load) (r result, err error) {
+	dir, err := os.MkdirTemp(o.dir, "zstats-bench-")
+	if err != nil {
+		return r, err
+	}
+	defer os.RemoveAll(dir)
+	z, err := harness.StartZstats(ctx, o.binary, dir, "--account", "bench:"+token, "--collect-self=false", "--log.level", "warn", "--admin.pprof")
+	if err != nil {
+		return r, err
+	}
+	defer z.Kill()
+	profiled := profile(ctx, z, o.profile)
+	start := time.Now()
+	if r.answers, err = send(ctx, "http://"+z.IngestAddr+"/api/v1/zstats", l); err != nil {
+		return r, fmt.Errorf("%w\n%s", err, z.Output())
+	}
+	if r.stored, err = waitForFiles(ctx, z.Files(), l.scrapes); err != nil {
+		return r, fmt.Errorf("%w\n%s", err, z.Output())
+	}
+	r.wall = time.Since(start)
+	<-profiled
+	if err := z.Stop(15 * time.Second); err != nil {
+		return r, fmt.Errorf("%w\n%s", err, z.Output())
+	}
+	r.cpu, r.peak = z.Usage()
+	return r, nil
+}
+
+// send plays the load, each sender one request after the other, and returns the time of each answer.
+func send(ctx context.Context, url string, l *load) ([]time.Duration, error) {
+	var (
+		mu      sync.Mutex
+		answers []time.Duration
+		failed  error
+		running sync.WaitGroup
+	)
+	for _, requests := range l.senders {
+		running.Go(func() {
+			for _, body := range requests {
+				start := time.Now()
+				err := post(ctx, url, body)
+				mu.Lock()
+				answers = append(answers, time.Since(start))
+				if err != nil {
+					failed = err
+				}
+				mu.Unlock()
+				if err != nil {
+					return
+				}
+			}
+		})
+	}
+	running.Wait()
+	return answers, failed
+}
+
+func post(ctx context.Context, url string, body []byte) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Content-Type", "application/octet-stream")
+	req.Header.Set("Zebrium-Token", token)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	data, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return err
+	}
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("answer %s: %s", resp.Status, data)
+	}
+	answer, err := zstatsv1.DecodeResponse(data)
+	if err != nil {
+		return err
+	}
+	for i, code := range answer.IErrCodes {
+		if code != 0 {
+			return fmt.Errorf("blob %d was answered %d", i, code)
+		}
+	}
+	if answer.Err != "" || len(answer.IErrCodes) != batch {
+		return fmt.Errorf("answer %q with %d codes", answer.Err, len(answer.IErrCodes))
+	}
+	return nil
+}
+
+// waitForFiles waits until n data files lie in dir and returns the bytes of all files.
+func waitForFiles(ctx context.Context, dir string, n int) (int64, error) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
+	defer cancel()
+	for {
+		count, bytes := countFiles(dir)
+		if count == n {
+			return bytes, nil
+		}
+		select {
+		case <-ctx.Done():
+			return 0, fmt.Errorf("%d of %d files after 5 min", count, n)
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+}
+
+func countFiles(dir string) (count int, bytes int64) {
+	_ = filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error { // what vanishes meanwhile is not counted
+		if err != nil {
+			return nil
+		}
+		if d.IsDir() && strings.HasPrefix(d.Name(), ".") {
+			return filepath.SkipDir
+		}
+		if info, err := d.Info(); err == nil && !d.IsDir() {
+			bytes += info.Size()
+			if strings.HasSuffix(path, ".data.gz") {
+				count++
+			}
+		}
+		return nil
+	})
+	return count, bytes
+}
+
+// profile fetches a CPU profile of the process; the channel is closed when it is written.
+func profile(ctx context.Context, z *harness.Zstats, path string) <-chan struct{} {
+	done := make(chan struct{})
+	if path == "" {
+		close(done)
+		return done
+	}
+	go func() {
+		defer close(done)
+		resp, err := http.Get("http://" + z.AdminAddr + "/debug/pprof/profile?seconds=8")
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "profile:", err)
+			return
+		}
+		defer resp.Body.Close()
+		data, err := io.ReadAll(resp.Body)
+		if err == nil {
+			err = os.WriteFile(path, data, 0o600)
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "profile:", err)
+		}
+	}()
+	return done
+}
