@@ -49,14 +49,30 @@ func StartServer(o ServerOptions) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("embedded NATS server in %s: %w", o.Dir, err)
 	}
-	s.SetLoggerV2(serverLog{o.Logger.Sugar()}, false, false, false)
+	fatal := make(chan error, 1)
+	s.SetLoggerV2(serverLog{log: o.Logger.Sugar(), fatal: fatal}, false, false, false)
 	s.Start()
-	if !s.ReadyForConnections(o.ReadyTimeout) || !s.JetStreamEnabled() {
+	if err := waitReady(s, fatal, o.ReadyTimeout); err != nil {
 		s.Shutdown()
 		s.WaitForShutdown()
-		return nil, fmt.Errorf("embedded NATS server in %s was not ready within %s: is the directory writable and used by no other process?", o.Dir, o.ReadyTimeout)
+		return nil, fmt.Errorf("embedded NATS server in %s: %w: is the directory writable and used by no other process?", o.Dir, err)
 	}
 	return &Server{server: s}, nil
+}
+
+// waitReady waits until the server takes connections and JetStream has recovered its streams.
+func waitReady(s *server.Server, fatal <-chan error, within time.Duration) error {
+	for end := time.Now().Add(within); time.Now().Before(end); {
+		select {
+		case err := <-fatal:
+			return err
+		default:
+		}
+		if s.ReadyForConnections(50*time.Millisecond) && s.JetStreamEnabled() {
+			return nil
+		}
+	}
+	return fmt.Errorf("not ready within %s", within)
 }
 
 // Close stops the server and waits for its end. Connections must have been closed before.
@@ -65,12 +81,21 @@ func (s *Server) Close() {
 	s.server.WaitForShutdown()
 }
 
-// serverLog passes the server's log on.
-type serverLog struct{ log *zap.SugaredLogger }
+// serverLog passes the server's log on, and what would end the server to whoever starts it.
+type serverLog struct {
+	log   *zap.SugaredLogger
+	fatal chan<- error
+}
 
 func (l serverLog) Noticef(format string, v ...any) { l.log.Debugf(format, v...) }
 func (l serverLog) Warnf(format string, v ...any)   { l.log.Warnf(format, v...) }
-func (l serverLog) Fatalf(format string, v ...any)  { l.log.Errorf(format, v...) }
-func (l serverLog) Errorf(format string, v ...any)  { l.log.Errorf(format, v...) }
-func (l serverLog) Debugf(format string, v ...any)  { l.log.Debugf(format, v...) }
-func (l serverLog) Tracef(format string, v ...any)  {}
+func (l serverLog) Fatalf(format string, v ...any) {
+	l.log.Errorf(format, v...)
+	select {
+	case l.fatal <- fmt.Errorf(format, v...):
+	default: // the first one counts
+	}
+}
+func (l serverLog) Errorf(format string, v ...any) { l.log.Errorf(format, v...) }
+func (l serverLog) Debugf(format string, v ...any) { l.log.Debugf(format, v...) }
+func (l serverLog) Tracef(format string, v ...any) {}
