@@ -1,5 +1,7 @@
 package scrape
 
+import "unsafe"
+
 // Stamp is the time of one sample whose time differs from its scrape's.
 type Stamp struct {
 	Index int32 // position in the scrape
@@ -52,15 +54,6 @@ type Blob struct {
 // Full reports whether b stands for itself.
 func (b *Blob) Full() bool { return b.Schema != nil }
 
-// Run is a range of consecutive generations of one target, both ends included.
-type Run struct{ First, Last int64 }
-
-// Contains reports whether generation g lies in the run.
-func (r Run) Contains(g int64) bool { return r.First <= g && g <= r.Last }
-
-// MaxRuns is how many of a target's last runs a State remembers.
-const MaxRuns = 32
-
 // State is what is known about one target after its last accepted blob. The zero State is a target never seen.
 // A State is immutable: Apply returns a new one.
 type State struct {
@@ -72,4 +65,14 @@ type State struct {
 	FullSequence uint64
 	// Announced is the epoch of the scrape at which the schema was last published.
 	Announced int64
+}
+
+// Size returns about how many bytes st takes in memory, for caches with a limit. What it shares with its predecessor
+// counts too.
+func (st *State) Size() int {
+	return int(unsafe.Sizeof(*st)) +
+		cap(st.Values)*int(unsafe.Sizeof(float64(0))) +
+		cap(st.Stamps)*int(unsafe.Sizeof(Stamp{})) +
+		cap(st.Inferred)*int(unsafe.Sizeof(int32(0))) +
+		cap(st.Runs)*int(unsafe.Sizeof(Run{}))
 }
