@@ -9,7 +9,7 @@ import (
 func BenchmarkApply(b *testing.B) {
 	kinds := map[string]func(v float64, i int) float64{
 		"counters": func(v float64, i int) float64 { return v + float64(i%1000) + 1 },
-		"gauges":   func(v float64, i int) float64 { return float64(i*7919%10_007) / 3 }, // about 40 % of them are inferred
+		"gauges":   func(v float64, i int) float64 { return float64(i*7919%10_007) / 3 }, // of those that change, one in five is inferred
 	}
 	for _, n := range []int{532, 21_000} {
 		for _, kind := range []string{"counters", "gauges"} {

@@ -63,7 +63,8 @@ type State struct {
 	Runs []Run
 	// FullSequence is the sequence in RAW of the message with the last full blob.
 	FullSequence uint64
-	// Announced is the epoch of the scrape at which the schema was last published.
+	// Announced is the epoch of the scrape at which the schema was last published for this target, 0 if it was not. Whoever
+	// publishes sets it in the state that Apply returned, before anyone else sees that state.
 	Announced int64
 }
 
