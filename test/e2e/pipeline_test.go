@@ -1,0 +1,205 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+
+	"github.com/zstats/zstats/pkg/event/eventpb"
+	"github.com/zstats/zstats/test/corpus"
+	"github.com/zstats/zstats/test/harness"
+)
+
+const (
+	account = "acme"
+	token   = "e2e-token"
+	// patience bounds every wait. Nothing is asserted about time.
+	patience = 2 * time.Minute
+)
+
+// TestNodeExporter ships a real node exporter by a real collector through the whole pipeline and compares every sample.
+func TestNodeExporter(t *testing.T) {
+	target := recordingProxy(t, startExporter(t))
+	z := startZstats(t)
+	stopCollector := startCollector(t, z, "node="+target.server.URL+"/metrics")
+	name := target.host() + ".node"
+	const least = 20
+	waitFor(t, "scrapes are written", func() error {
+		if n := len(listTarget(t, z, name)); n < least {
+			return fmt.Errorf("%d of %d", n, least)
+		}
+		return nil
+	})
+	stopCollector()
+	waitFor(t, "all scrapes are written", func() error {
+		if n, all := len(listTarget(t, z, name)), len(target.exposed()); n != all {
+			return fmt.Errorf("%d of %d", n, all)
+		}
+		return nil
+	})
+	checkExact(t, target, "node", readTarget(t, z.Files(), name))
+	checkEvents(t, z, name)
+	if err := z.Stop(15 * time.Second); err != nil {
+		t.Errorf("stop: %v\n%s", err, z.Output())
+	}
+}
+
+// TestRecordedScrapes does the same with recorded scrapes, among them those of a target whose series come and go.
+func TestRecordedScrapes(t *testing.T) {
+	z := startZstats(t)
+	targets := map[string]*recorder{}
+	counts := map[string]int{}
+	var flags []string
+	for job, read := range map[string]func() ([]corpus.Exposition, error){
+		"node": corpus.Node, "prometheus": corpus.Prometheus, "churn": corpus.Churn,
+	} {
+		expositions, err := read()
+		if err != nil {
+			t.Fatal(err)
+		}
+		targets[job], counts[job] = replayedTarget(t, expositions), len(expositions)
+		flags = append(flags, job+"="+targets[job].server.URL+"/metrics")
+	}
+	startCollector(t, z, flags...)
+	for job, target := range targets {
+		name := target.host() + "." + job
+		waitFor(t, job+" is written", func() error {
+			if n := len(listTarget(t, z, name)); n != counts[job] {
+				return fmt.Errorf("%d of %d", n, counts[job])
+			}
+			return nil
+		})
+		checkExact(t, target, job, readTarget(t, z.Files(), name))
+		checkEvents(t, z, name)
+	}
+}
+
+// startExporter runs a node exporter and returns its URL.
+func startExporter(t *testing.T) string {
+	t.Helper()
+	addrs, err := harness.FreeAddrs(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := harness.Start(exporterBinary, "--web.listen-address="+addrs[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Kill)
+	return "http://" + addrs[0]
+}
+
+func startZstats(t *testing.T, args ...string) *harness.Zstats {
+	t.Helper()
+	args = append([]string{"--account", account + ":" + token, "--collect-self=false"}, args...)
+	z, err := harness.StartZstats(t.Context(), zstatsBinary, t.TempDir(), args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		z.Kill()
+		if t.Failed() {
+			t.Logf("zstats said:\n%s", z.Output())
+		}
+	})
+	return z
+}
+
+// startCollector ships the targets until the returned function is called, which waits for the last of them to be sent.
+func startCollector(t *testing.T, z *harness.Zstats, targets ...string) (stop func()) {
+	t.Helper()
+	args := []string{"collect", "--server", "http://" + z.IngestAddr, "--token", token,
+		"--interval", "250ms", "--timeout", "250ms", "--flush", "500ms"}
+	for _, target := range targets {
+		args = append(args, "--target", target)
+	}
+	p, err := harness.Start(zstatsBinary, args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		p.Kill()
+		if t.Failed() {
+			t.Logf("the collector said:\n%s", p.Output())
+		}
+	})
+	return func() {
+		if err := p.Stop(20 * time.Second); err != nil {
+			t.Errorf("stop the collector: %v\n%s", err, p.Output())
+		}
+	}
+}
+
+// listTarget returns the data files of a target.
+func listTarget(t *testing.T, z *harness.Zstats, name string) []string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(z.Files(), targetDir(name), "*", "*.data.gz"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+// checkEvents subscribes from the beginning and compares the events of a target with its files.
+func checkEvents(t *testing.T, z *harness.Zstats, name string) {
+	t.Helper()
+	conn, err := grpc.NewClient(z.NotifierAddr, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	stream, err := eventpb.NewNotifierClient(conn).Subscribe(ctx, &eventpb.SubscribeRequest{
+		From: &eventpb.SubscribeRequest_FromSequence{FromSequence: 1}, Account: account, Target: name,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := readTarget(t, z.Files(), name)
+	for i := 0; i < len(files); {
+		m, err := stream.Recv()
+		if err != nil {
+			t.Fatalf("event %d of %d: %v", i+1, len(files), err)
+		}
+		e := m.GetScrapeWritten()
+		if e == nil {
+			continue
+		}
+		f := files[i]
+		if e.EpochUs != f.place.Epoch || e.DataPath != f.place.Data || e.MetadataPath != f.place.Metadata ||
+			int(e.Samples) != len(f.samples) || e.DefaultTimestampMs != f.meta.Time || e.InstanceId != name {
+			t.Fatalf("event %d is %v, which is not about %s", i+1, e, f.place.Dir)
+		}
+		if info, err := os.Stat(filepath.Join(z.Files(), e.DataPath)); err != nil || uint64(info.Size()) != e.Bytes {
+			t.Errorf("event %d says %d bytes, the file is %v (%v)", i+1, e.Bytes, info, err)
+		}
+		i++
+	}
+}
+
+// waitFor tries until check returns nil.
+func waitFor(t *testing.T, what string, check func() error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := check()
+		if err == nil {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			t.Fatalf("%s: not after %s: %v", what, patience, err)
+		}
+	}
+}
