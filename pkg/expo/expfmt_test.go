@@ -106,7 +106,7 @@ func expfmtFacts(t testing.TB, text string, common []scrape.Label) facts {
 // wantFacts returns what expfmtFacts should find.
 func wantFacts(schema *scrape.Schema, s *scrape.Scrape) facts {
 	var out facts
-	families := families(rowsOf(schema))
+	familyOf := families(rowsOf(schema))
 	for i, sample := range samplesOf(schema, s) {
 		var name string
 		own := slices.DeleteFunc(sample.Labels, func(l scrape.Label) bool {
@@ -116,7 +116,7 @@ func wantFacts(schema *scrape.Schema, s *scrape.Scrape) facts {
 			return l.Name == scrape.MetricName
 		})
 		time := ""
-		compound := families[i].kind == kindHistogram || families[i].kind == kindSummary
+		compound := familyOf[i].kind == kindHistogram || familyOf[i].kind == kindSummary
 		if sample.HasTime && !compound {
 			time = strconv.FormatInt(sample.Time, 10)
 		}

@@ -73,17 +73,17 @@ func (g *generator) series() scrape.Series {
 // compound returns the series of a well-formed histogram or summary, sometimes without one of them.
 func (g *generator) compound() []scrape.Series {
 	name, help := g.pick(g.metricName(), "a", "a_count"), g.help()
-	make := func(kind, suffix string, pairs ...string) scrape.Series {
+	one := func(kind, suffix string, pairs ...string) scrape.Series {
 		return scrape.Series{Type: kind, Help: help, Labels: append(labels(scrape.MetricName, name+suffix), labels(pairs...)...)}
 	}
 	var out []scrape.Series
 	for _, v := range []string{"x", "y"}[:1+g.Intn(2)] {
 		if g.Intn(2) == 0 {
-			out = append(out, make("summary", "", "v", v, "quantile", "0.5"), make("summary", "_sum", "v", v), make("summary", "_count", "v", v))
+			out = append(out, one("summary", "", "v", v, "quantile", "0.5"), one("summary", "_sum", "v", v), one("summary", "_count", "v", v))
 			continue
 		}
-		out = append(out, make("histogram", "_bucket", "v", v, "le", "1"), make("histogram", "_bucket", "v", v, "le", "+Inf"),
-			make("histogram", "_sum", "v", v), make("histogram", "_count", "v", v))
+		out = append(out, one("histogram", "_bucket", "v", v, "le", "1"), one("histogram", "_bucket", "v", v, "le", "+Inf"),
+			one("histogram", "_sum", "v", v), one("histogram", "_count", "v", v))
 	}
 	if g.Intn(4) == 0 {
 		i := g.Intn(len(out))

@@ -10,7 +10,7 @@ const blanks = " \t"
 
 // appendSeriesLabels appends the labels of a series as an exposition writes it, without value and time: the metric's name
 // first, then the labels in their order. The text must have passed textparse; from any other it makes something, without
-// end-less loops or panics. It exists because textparse's own Labels rewrites the values of le and quantile.
+// endless loops or panics. It exists because textparse's own Labels rewrites the values of le and quantile.
 func appendSeriesLabels(dst []scrape.Label, s string) []scrape.Label {
 	s = strings.TrimLeft(s, blanks)
 	if name := s[:bareLength(s, blanks+"{")]; name != "" {

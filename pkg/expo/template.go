@@ -20,8 +20,9 @@ type Template struct {
 	// ends has, for each series of the schema, where its bytes in text end; they begin where the previous one's end. A
 	// series that is not written has none.
 	ends    []int
-	common  []scrape.Label
-	written int
+	common   []scrape.Label
+	optional []string
+	written  int
 	// types are the places in text of the type of each histogram, counts the positions of the histograms' counts.
 	types  []int
 	counts []count
@@ -33,20 +34,21 @@ type count struct {
 	histogram int32 // index into Template.types
 }
 
-// NewTemplate prepares a schema. It keeps nothing of it but the strings of the common labels.
+// NewTemplate prepares a schema. It keeps nothing of it but the strings of the common and optional labels.
 func NewTemplate(s *scrape.Schema) *Template {
 	rows := rowsOf(s)
 	t := &Template{
-		ends:    make([]int, len(s.Series)),
-		common:  commonLabels(rows),
-		written: len(rows),
+		ends:     make([]int, len(s.Series)),
+		common:   commonLabels(rows),
+		optional: slices.Clone(s.OptionalLabels),
+		written:  len(rows),
 	}
 	b := templateBuilder{Template: t, declared: make(map[string]int32)}
-	families := families(rows)
+	familyOf := families(rows)
 	next := 0
 	for i := range t.ends {
 		if next < len(rows) && rows[next].position == i {
-			b.add(&rows[next], families[next])
+			b.add(&rows[next], familyOf[next])
 			next++
 		}
 		t.ends[i] = len(t.text)
@@ -133,6 +135,9 @@ func appendSeries(dst []byte, r *row, common []scrape.Label) []byte {
 // never __name__, le or quantile. The caller must not change it.
 func (t *Template) Common() []scrape.Label { return t.common }
 
+// OptionalLabels returns those of the schema. The caller must not change them.
+func (t *Template) OptionalLabels() []string { return t.optional }
+
 // Written returns the number of series that are written: those that have a name.
 func (t *Template) Written() int { return t.written }
 
@@ -149,6 +154,9 @@ func (t *Template) Size() int {
 	size := int(unsafe.Sizeof(*t)) + cap(t.text) + 8*cap(t.ends) + 8*cap(t.types) + 8*cap(t.counts)
 	for _, l := range t.common {
 		size += int(unsafe.Sizeof(l)) + len(l.Name) + len(l.Value)
+	}
+	for _, name := range t.optional {
+		size += int(unsafe.Sizeof(name)) + len(name)
 	}
 	return size
 }

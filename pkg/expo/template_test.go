@@ -65,9 +65,13 @@ func TestAppendAllocatesNothing(t *testing.T) {
 
 // TestTemplateIsOfItsOwn changes the schema after a template was made of it.
 func TestTemplateIsOfItsOwn(t *testing.T) {
-	schema := &scrape.Schema{Series: []scrape.Series{series("gauge", "a", "job", "x"), series("gauge", "b", "job", "x")}}
+	schema := &scrape.Schema{
+		Series:         []scrape.Series{series("gauge", "a", "job", "x"), series("gauge", "b", "job", "x")},
+		OptionalLabels: []string{"job"},
+	}
 	s := &scrape.Scrape{Values: []float64{1, 2}}
 	template, before := render(t, schema, s)
+	schema.OptionalLabels[0] = "z"
 	schema.Series[0].Labels[1].Value = "y"
 	schema.Series[1].Labels[0].Value = "c"
 	after, err := template.Append(nil, s)
@@ -76,6 +80,9 @@ func TestTemplateIsOfItsOwn(t *testing.T) {
 	}
 	if diff := cmp.Diff(labels("job", "x"), template.Common()); diff != "" {
 		t.Errorf("common labels became (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"job"}, template.OptionalLabels()); diff != "" {
+		t.Errorf("optional labels became (-want +got):\n%s", diff)
 	}
 }
 
