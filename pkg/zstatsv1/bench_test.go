@@ -10,10 +10,21 @@ import (
 func benchmarkBodies(b *testing.B) map[string][]Instance {
 	full, incremental := nodeScrapes(b)
 	return map[string][]Instance{
-		"incremental-50x532": repeat(incremental, 50),
-		"full-1x532":         {*full},
-		"full-1x21000":       {*wideScrape(21_000)},
+		"incremental-50x300of532": repeat(busier(incremental, 300), 50),
+		"full-1x532":              {*full},
+		"full-1x21000":            {*wideScrape(21_000)},
 	}
+}
+
+// busier returns an incremental blob of n samples, with the differences of in again and again.
+func busier(in *Instance, n int) *Instance {
+	busy := *in
+	busy.Samples = make([]Sample, n)
+	for i := range busy.Samples {
+		busy.Samples[i] = in.Samples[i%len(in.Samples)]
+		busy.Samples[i].Idx = int32(i * in.NSamples / n)
+	}
+	return &busy
 }
 
 func eachBody(b *testing.B, run func(b *testing.B, r *Request, data []byte)) {

@@ -40,6 +40,9 @@ func TestFullBlob(t *testing.T) {
 		},
 	}
 	want.Values[1] = in.Samples[1].Val
+	if ls := got.Schema.Series[0].Labels; cap(ls) > len(ls) {
+		t.Errorf("appending to one series' labels would overwrite the next's")
+	}
 	if diff := cmp.Diff(want, got, equalRequests); diff != "" || !got.Full() {
 		t.Errorf("full %v (-want +got):\n%s", got.Full(), diff)
 	}
