@@ -19,7 +19,7 @@ type Template struct {
 	text []byte
 	// ends has, for each series of the schema, where its bytes in text end; they begin where the previous one's end. A
 	// series that is not written has none.
-	ends    []int
+	ends     []int
 	common   []scrape.Label
 	optional []string
 	written  int
