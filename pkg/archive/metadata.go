@@ -34,8 +34,6 @@ type Metadata struct {
 	// the target said.
 	Samples  int
 	Inferred int
-	// Full tells whether the scrape was sent whole.
-	Full bool
 	// Schema is the hash of the scrape's schema.
 	Schema scrape.Hash
 }
@@ -52,7 +50,6 @@ func NewMetadata(target scrape.Target, s *scrape.State, t *expo.Template) *Metad
 		Epoch:          s.Epoch,
 		Received:       s.Received,
 		Samples:        t.Written(),
-		Full:           s.Full,
 		Schema:         s.Schema,
 	}
 	if n := len(s.Runs); n > 0 {
@@ -109,7 +106,6 @@ func (m *Metadata) appendOwn(dst []byte) []byte {
 	dst = appendInt(append(dst, `,"received":`...), m.Received)
 	dst = appendInt(append(dst, `,"samples":`...), int64(m.Samples))
 	dst = appendInt(append(dst, `,"inferred":`...), int64(m.Inferred))
-	dst = strconv.AppendBool(append(dst, `,"full":`...), m.Full)
 	dst = append(dst, `,"schema":"`...)
 	dst = hex.AppendEncode(dst, m.Schema[:])
 	return append(dst, "\"}\n"...)
@@ -153,7 +149,6 @@ type document struct {
 	Received     int64      `json:"received"`
 	Samples      int        `json:"samples"`
 	Inferred     int        `json:"inferred"`
-	Full         bool       `json:"full"`
 	Schema       string     `json:"schema"`
 }
 
@@ -178,7 +173,6 @@ func DecodeMetadata(data []byte) (*Metadata, error) {
 		Received:   d.Received,
 		Samples:    d.Samples,
 		Inferred:   d.Inferred,
-		Full:       d.Full,
 	}
 	for _, kv := range d.KVs {
 		m.Common = append(m.Common, scrape.Label{Name: kv.Key, Value: kv.Value})

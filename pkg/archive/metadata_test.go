@@ -32,7 +32,6 @@ func exampleMetadata() *Metadata {
 		Received:       1_584_152_546_000_000,
 		Samples:        532,
 		Inferred:       3,
-		Full:           true,
 	}
 	for i := range m.Schema {
 		m.Schema[i] = byte(i * 7)
@@ -44,7 +43,7 @@ func TestMetadataGolden(t *testing.T) {
 	unusual := exampleMetadata()
 	unusual.Target = scrape.Target{Account: "<a&b>", Source: "eu", Name: "\"quote\" \\ \n\t\x01 \u2028 ü \xff"}
 	unusual.Common = []scrape.Label{{Name: "empty", Value: ""}, {Name: "ü", Value: "zero width\u200b"}}
-	unusual.Full, unusual.Generation = false, -1
+	unusual.Generation = -1
 	for name, m := range map[string]*Metadata{
 		"example": exampleMetadata(),
 		"empty":   {},
@@ -119,7 +118,7 @@ func slowAppend(t *testing.T, m *Metadata) []byte {
 	d := document{
 		Account: m.Target.Account, Type: "prometheus", IID: m.Target.Name, IsCompressed: true, KVs: []keyValue{}, DTS: m.Time,
 		OLabels: append([]string{}, m.OptionalLabels...), Source: m.Target.Source, Generation: m.Generation, Run: m.Run, Epoch: m.Epoch,
-		Received: m.Received, Samples: m.Samples, Inferred: m.Inferred, Full: m.Full, Schema: m.Schema.String(),
+		Received: m.Received, Samples: m.Samples, Inferred: m.Inferred, Schema: m.Schema.String(),
 	}
 	for _, l := range m.Common {
 		d.KVs = append(d.KVs, keyValue{l.Name, l.Value})
@@ -160,7 +159,7 @@ func TestMetadataProperty(t *testing.T) {
 	for range 2000 {
 		m := &Metadata{
 			Target: scrape.Target{Account: text(), Source: text(), Name: text()}, Time: number(), Generation: number(), Run: number(),
-			Epoch: number(), Received: number(), Samples: r.Int(), Inferred: r.Int(), Full: r.Intn(2) == 0,
+			Epoch: number(), Received: number(), Samples: r.Int(), Inferred: r.Int(),
 		}
 		for range r.Intn(3) {
 			m.Common = append(m.Common, scrape.Label{Name: text(), Value: text()})
@@ -194,7 +193,7 @@ func TestNewMetadata(t *testing.T) {
 	}
 	state := &scrape.State{
 		Scrape: scrape.Scrape{
-			Generation: 12, Time: 1000, Epoch: 5_000_001, Received: 5_000_000, Full: true, Schema: schema.Hash(),
+			Generation: 12, Time: 1000, Epoch: 5_000_001, Received: 5_000_000, Schema: schema.Hash(),
 			Values: []float64{1, 2, 3}, Inferred: []int32{0, 1},
 		},
 		Runs: []scrape.Run{{First: 1, Last: 3}, {First: 10, Last: 12}},
@@ -203,7 +202,7 @@ func TestNewMetadata(t *testing.T) {
 	got := NewMetadata(target, state, expo.NewTemplate(schema))
 	want := &Metadata{
 		Target: target, Common: []scrape.Label{{Name: "instance", Value: "h"}}, Time: 1000, OptionalLabels: []string{"instance"}, Generation: 12, Run: 10,
-		Epoch: 5_000_001, Received: 5_000_000, Samples: 2, Inferred: 1, Full: true, Schema: schema.Hash(),
+		Epoch: 5_000_001, Received: 5_000_000, Samples: 2, Inferred: 1, Schema: schema.Hash(),
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("metadata differs (-want +got):\n%s", diff)
