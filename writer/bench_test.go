@@ -1,0 +1,89 @@
+package writer
+
+import (
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/zstats/zstats/pkg/expo"
+)
+
+// BenchmarkProcess writes batches of scrapes of node exporters with 532 samples each to the disk that TMPDIR names.
+func BenchmarkProcess(b *testing.B) {
+	for _, scrapes := range []int{50, 200} {
+		b.Run(strconv.Itoa(scrapes), func(b *testing.B) {
+			log := newLog(b, b.TempDir())
+			inputs := node(b, scrapes, 1)
+			announce(b, log, inputs)
+			w := newWriter(b, Options{Bus: log})
+			b.ReportAllocs()
+			var used time.Duration
+			for b.Loop() {
+				b.StopTimer()
+				for i := range inputs { // another second of the same targets
+					inputs[i].state.Epoch += 1e6
+				}
+				batch := deliveries(b, inputs)
+				before := cpuTime(b)
+				b.StartTimer()
+				if _, err := w.Process(b.Context(), batch); err != nil {
+					b.Fatal(err)
+				}
+				used += cpuTime(b) - before
+			}
+			n := float64(b.N * scrapes)
+			b.ReportMetric(float64(b.Elapsed().Microseconds())/n, "µs/scrape")
+			b.ReportMetric(float64(used.Microseconds())/n, "cpu-µs/scrape")
+		})
+	}
+}
+
+// cpuTime returns how long the process has used the processors.
+func cpuTime(b *testing.B) time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// BenchmarkRender renders and compresses the scrape of a node exporter at each level of gzip.
+func BenchmarkRender(b *testing.B) {
+	in := node(b, 1, 8)
+	template := expo.NewTemplate(in[0].schema)
+	for level := 1; level <= 9; level++ {
+		b.Run(strconv.Itoa(level), func(b *testing.B) {
+			r, err := newRenderer(level)
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.ReportAllocs()
+			bytes, n := 0, 0
+			for b.Loop() {
+				data, size, err := r.render(template, &in[n%len(in)].state.Scrape)
+				if err != nil {
+					b.Fatal(err)
+				}
+				bytes += len(data)
+				n++
+				b.SetBytes(int64(size))
+			}
+			b.ReportMetric(float64(bytes)/float64(n), "gz-B/scrape")
+		})
+	}
+}
+
+// BenchmarkSchema prepares the schema of a node exporter that the cache lacks.
+func BenchmarkSchema(b *testing.B) {
+	log := newLog(b, b.TempDir())
+	in := node(b, 1, 1)[0]
+	announce(b, log, []input{in})
+	w := newWriter(b, Options{Bus: log, CacheBytes: 1})
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := w.template(b.Context(), in.target.Account, &in.state); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
