@@ -17,6 +17,9 @@ func BenchmarkProcess(b *testing.B) {
 			inputs := node(b, scrapes, 1)
 			announce(b, log, inputs)
 			w := newWriter(b, Options{Bus: log})
+			if _, err := w.Process(b.Context(), deliveries(b, inputs)); err != nil { // knows the schemas from now on
+				b.Fatal(err)
+			}
 			b.ReportAllocs()
 			var used time.Duration
 			for b.Loop() {

@@ -87,6 +87,7 @@ func Open(o Options) (*Volume, error) {
 	if err := v.probe(); err != nil {
 		return nil, err
 	}
+	spread(v.temp())
 	var err error
 	if v.sync, err = newSyncer(o.Dir, o.EachFile); err != nil {
 		return nil, fmt.Errorf("open directory of files: %w", err)

@@ -72,6 +72,24 @@ func atLeast(release string, major, minor int) bool {
 	return have[0] > major || have[0] == major && have[1] >= minor
 }
 
+// topDirectory is FS_TOPDIR_FL of linux/fs.h, "chattr +T".
+const topDirectory = 0x00020000
+
+// spread asks ext4 to begin each directory made in dir in a group of blocks of its own, instead of beside dir and all else
+// that lies there. Without a journal ext4 looks at every inode of a group that was deleted in the last minutes before it
+// makes a file (recently_deleted in fs/ext4/ialloc.c), so a log that deletes files next to the volume would make each file
+// many times as expensive. It is a hint: whether it is taken changes nothing else.
+func spread(dir string) {
+	f, err := os.Open(dir)
+	if err != nil {
+		return
+	}
+	defer f.Close()
+	if flags, err := unix.IoctlGetUint32(int(f.Fd()), unix.FS_IOC_GETFLAGS); err == nil && flags&topDirectory == 0 {
+		_ = unix.IoctlSetPointerInt(int(f.Fd()), unix.FS_IOC_SETFLAGS, int(flags|topDirectory))
+	}
+}
+
 // freeSpace returns the bytes that this process may still write.
 func freeSpace(dir string) (int64, error) {
 	var fs unix.Statfs_t
