@@ -49,7 +49,7 @@ func rootCommand() *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.AddCommand(runCommand(), collectCommand(), tailCommand(), verifyCommand())
+	root.AddCommand(runCommand(), collectCommand(), tailCommand())
 	return root
 }
 

@@ -95,6 +95,26 @@ func (b *Bus) Append(ctx context.Context, stream string, msgs ...Message) ([]uin
 	return sequences, nil
 }
 
+// AppendAll publishes messages in order, in as few atomic batches as they fit into. After an error some of them may be
+// stored.
+func (b *Bus) AppendAll(ctx context.Context, stream string, msgs []Message) error {
+	var batch []entry
+	bytes := 0
+	for _, m := range msgs {
+		own := entries(stream, m)
+		if len(batch) > 0 && (len(batch)+len(own) > maxBatch || bytes+len(m.Data) > maxBatchBytes) {
+			if _, err := b.publish(ctx, stream, batch); err != nil {
+				return err
+			}
+			batch, bytes = nil, 0
+		}
+		batch = append(batch, own...)
+		bytes += len(m.Data)
+	}
+	_, err := b.publish(ctx, stream, batch)
+	return err
+}
+
 // publish stores the entries with consecutive sequences, all or none, and returns the last sequence.
 func (b *Bus) publish(ctx context.Context, stream string, all []entry) (last uint64, err error) {
 	if len(all) == 0 {

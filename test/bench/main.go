@@ -55,9 +55,15 @@ func run(ctx context.Context, o options) error {
 	}
 	fmt.Printf("%d targets × %d scrapes = %d scrapes, %d samples; text %.1f MB, wire %.1f MB; %d CPUs, %s\n",
 		l.targets, o.generations, l.scrapes, l.samples, mb(l.text), mb(l.wire), runtime.NumCPU(), runtime.Version())
+	// Everything is removed at the end only: ext4 spends a millisecond on each new file for a while after many were deleted.
+	root, err := os.MkdirTemp(o.dir, "zstats-bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(root)
 	var results []result
 	for range o.runs {
-		r, err := measure(ctx, o, l)
+		r, err := measure(ctx, o, root, l)
 		if err != nil {
 			return err
 		}
@@ -91,12 +97,11 @@ func (r result) print(l *load) {
 		mb(r.peak), at(0.5), at(0.99), mb(r.stored))
 }
 
-func measure(ctx context.Context, o options, l *load) (r result, err error) {
-	dir, err := os.MkdirTemp(o.dir, "zstats-bench-")
+func measure(ctx context.Context, o options, root string, l *load) (r result, err error) {
+	dir, err := os.MkdirTemp(root, "run-")
 	if err != nil {
 		return r, err
 	}
-	defer os.RemoveAll(dir)
 	z, err := harness.StartZstats(ctx, o.binary, dir, "--account", "bench:"+token, "--collect-self=false", "--log.level", "warn", "--admin.pprof")
 	if err != nil {
 		return r, err
