@@ -50,6 +50,12 @@
 // what lies in them, and marks a target whose blobs it can't apply. Collectors that stay with one process spare the log a
 // lookup for each target and request.
 //
+// All this holds for a target that one collector scrapes. Two collectors that use the same name under the same token, a pair
+// of replicas for example, force each other to full blobs for ever if they share a process. If they don't, each process
+// remembers the head of its own collector, stores an incremental blob that the other one's has overtaken in the log, and the
+// fold can't apply it: it becomes a dead letter, although it was acknowledged, and the target is marked. Such collectors need
+// tokens with different sources.
+//
 // # Collectors keep or drop by the answer
 //
 // Only 500, 503, 504 and a lost connection make a collector keep what it sent. So everything that may be better later is
