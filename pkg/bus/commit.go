@@ -47,7 +47,7 @@ func (w *Worker) cut(batch []delivery, outputs []Output, base int) (c chunk, res
 			own = append(own, entries(w.o.Stage.Output, o.Message)...)
 			bytes += len(o.Data)
 		}
-		partitions[d.from.partition] = true
+		partitions[d.Partition] = true
 		if i > 0 && (len(c.entries)+len(own)+len(partitions) > maxBatch || bytes > maxBatchBytes) {
 			break
 		}

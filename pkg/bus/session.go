@@ -21,7 +21,6 @@ type session struct {
 	done uint64
 	// written is when the checkpoint was published, by this process's clock.
 	written time.Time
-	stop    context.CancelFunc // ends the reader
 }
 
 // rebalance computes which partitions the worker is to own and releases the others.
@@ -42,6 +41,9 @@ func (w *Worker) rebalance(ctx, work context.Context, m *members) {
 		}
 	}
 	w.release(work, lost)
+	if len(lost) > 0 {
+		w.startReader(ctx) // without what was released
+	}
 	w.takeMissing(ctx, m)
 }
 
@@ -74,9 +76,7 @@ func (w *Worker) takeMissing(ctx context.Context, m *members) {
 		}
 		free = free[n:]
 	}
-	if len(w.owned) == len(w.wanted) {
-		w.setState(nil)
-	}
+	w.updateState()
 }
 
 func (w *Worker) takeFailed(ctx context.Context, err error) {
@@ -120,69 +120,14 @@ func (w *Worker) take(ctx context.Context, sessions []*session) error {
 		w.o.Processor.Open(s.partition)
 		w.owned[s.partition] = s
 		w.metrics.owned(s.partition, true)
-		readCtx, stop := context.WithCancel(ctx)
-		s.stop = stop
-		w.readers.Go(func() { w.read(readCtx, s, s.done+1) })
 	}
 	w.log.Debug("took partitions", zap.Int("partitions", len(sessions)))
+	w.startReader(ctx)
 	return nil
 }
 
-// read passes a partition's input on until ctx ends or reading fails.
-func (w *Worker) read(ctx context.Context, s *session, from uint64) {
-	err := w.readAll(ctx, s, from)
-	if ctx.Err() != nil {
-		return
-	}
-	select {
-	case w.faults <- fault{from: s, err: err}:
-	case <-ctx.Done():
-	}
-}
-
-func (w *Worker) readAll(ctx context.Context, s *session, from uint64) error {
-	r, err := w.o.Bus.Read(ctx, ReadOptions{
-		Stream:     w.o.Stage.Input,
-		Subjects:   []string{w.o.Stage.Subject(s.partition)},
-		From:       from,
-		MaxPending: 1 << 20,
-	})
-	if err != nil {
-		return err
-	}
-	defer r.Close()
-	for {
-		m, err := r.Next(ctx)
-		if err != nil {
-			return err
-		}
-		d := delivery{from: s, Message: m, pending: r.Pending(), weight: int64(min(len(m.Data), w.o.MaxBytes))}
-		if err := w.budget.Acquire(ctx, d.weight); err != nil {
-			return err
-		}
-		select {
-		case w.deliveries <- d:
-		case <-ctx.Done():
-			w.budget.Release(d.weight)
-			return ctx.Err()
-		}
-	}
-}
-
-func (w *Worker) readerFailed(f fault) {
-	if w.owned[f.from.partition] != f.from {
-		return
-	}
-	w.metrics.failures.WithLabelValues("read").Inc()
-	w.log.Warn("reading failed, taking the partition anew", zap.Int("partition", f.from.partition), zap.Error(f.err))
-	w.drop(f.from)
-	w.retryAt = time.Now().Add(w.backoff)
-	w.backoff = min(2*w.backoff, maxBackoff)
-}
-
-// drop ends a session without a word to others.
+// drop ends a session without a word to others. What the reader still delivers of it is left aside.
 func (w *Worker) drop(s *session) {
-	s.stop()
 	delete(w.owned, s.partition)
 	w.metrics.owned(s.partition, false)
 }
@@ -202,22 +147,15 @@ func (w *Worker) release(ctx context.Context, sessions []*session) {
 	}
 }
 
-// releaseAll ends all sessions and waits for their readers.
+// releaseAll ends all sessions and the reader, and waits for it.
 func (w *Worker) releaseAll(ctx context.Context) {
 	all := make([]*session, 0, len(w.owned))
 	for _, s := range w.owned {
 		all = append(all, s)
 	}
 	w.release(ctx, all)
+	w.stopReader()
 	w.readers.Wait()
-	for {
-		select {
-		case d := <-w.deliveries:
-			w.budget.Release(d.weight)
-		default:
-			return
-		}
-	}
 }
 
 // refresh publishes old checkpoints again, so that trimming can follow: the output stream up to them, and the input stream

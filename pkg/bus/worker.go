@@ -11,6 +11,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 	"golang.org/x/sync/semaphore"
+
+	"github.com/zstats/zstats/pkg/event"
 )
 
 // Stage is a step of the pipeline: what it reads, what it writes, and under which name it keeps checkpoints.
@@ -18,9 +20,14 @@ type Stage struct {
 	Name   string
 	Input  string // stream
 	Output string // stream, which also holds the checkpoints
-	// Subject matches all input of partition p.
+	// Subject matches all input of partition p, or of all if p is AllPartitions.
 	Subject func(p int) string
+	// Partition returns the partition of a message with the given subject.
+	Partition func(subject string) (p int, ok bool)
 }
+
+// AllPartitions stands for all partitions where one is asked for.
+const AllPartitions = event.AllPartitions
 
 // Delivery is one input message.
 type Delivery struct {
@@ -115,6 +122,7 @@ type Worker struct {
 	deliveries chan delivery
 	faults     chan fault
 	budget     *semaphore.Weighted // bytes read ahead
+	reader     *partitionReader
 	readers    sync.WaitGroup
 	backoff    time.Duration
 	retryAt    time.Time
@@ -123,23 +131,10 @@ type Worker struct {
 	state error      // why the worker is not ready
 }
 
-// delivery is a message on its way from a reader to the loop.
-type delivery struct {
-	from *session
-	Message
-	pending uint64
-	weight  int64 // of the budget, to be given back
-}
-
-// fault is a reader's end.
-type fault struct {
-	from *session
-	err  error
-}
-
 // NewWorker returns a worker.
 func NewWorker(o WorkerOptions) (*Worker, error) {
-	if o.Bus == nil || o.Processor == nil || o.Partitions < 1 || o.ID == "" || o.Stage.Name == "" || o.Stage.Subject == nil {
+	if o.Bus == nil || o.Processor == nil || o.Partitions < 1 || o.ID == "" || o.Stage.Name == "" ||
+		o.Stage.Subject == nil || o.Stage.Partition == nil {
 		return nil, errors.New("worker: Bus, Stage, Partitions, Processor and ID are required")
 	}
 	o.setDefaults()
@@ -150,7 +145,7 @@ func NewWorker(o WorkerOptions) (*Worker, error) {
 		owned:      make(map[int]*session),
 		wanted:     make(map[int]time.Time),
 		deliveries: make(chan delivery, o.MaxBatch),
-		faults:     make(chan fault, o.Partitions),
+		faults:     make(chan fault, 1),
 		budget:     semaphore.NewWeighted(int64(o.MaxBytes)),
 		backoff:    minBackoff,
 		state:      errors.New("has not taken its partitions yet"),
@@ -228,6 +223,7 @@ func (w *Worker) loop(ctx, work context.Context, m *members, changed <-chan stru
 			w.rebalance(ctx, work, m)
 		case <-tick.C:
 			w.takeMissing(ctx, m)
+			w.readAgain(ctx)
 			w.refresh(work)
 		case f := <-w.faults:
 			w.readerFailed(f)
@@ -241,6 +237,8 @@ func (w *Worker) loop(ctx, work context.Context, m *members, changed <-chan stru
 func (w *Worker) step(ctx, work context.Context, first delivery) {
 	batch := w.gather(ctx, first)
 	defer w.giveBack(batch)
+	behind := batch[len(batch)-1].pending
+	w.metrics.lag.Set(float64(behind) + float64(len(batch)))
 	batch, input := w.current(batch)
 	if len(batch) == 0 {
 		return
@@ -254,8 +252,13 @@ func (w *Worker) step(ctx, work context.Context, first delivery) {
 		return
 	}
 	w.backoff = minBackoff
-	w.metrics.committed(batch, len(outputs))
-	if len(w.owned) == len(w.wanted) {
+	w.metrics.committed(batch, len(outputs), behind)
+	w.updateState()
+}
+
+// updateState notes that the worker is ready if it has all that it is to own.
+func (w *Worker) updateState() {
+	if len(w.owned) == len(w.wanted) && (w.reader != nil || len(w.owned) == 0) {
 		w.setState(nil)
 	}
 }
@@ -280,14 +283,14 @@ func (w *Worker) gather(ctx context.Context, first delivery) []delivery {
 	return batch
 }
 
-// current drops deliveries of sessions that have ended.
+// current drops what an earlier reader delivered, or of sessions that have ended.
 func (w *Worker) current(batch []delivery) ([]delivery, []Delivery) {
 	kept := make([]delivery, 0, len(batch))
 	input := make([]Delivery, 0, len(batch))
 	for _, d := range batch {
-		if w.owned[d.from.partition] == d.from {
+		if d.reader == w.reader && w.owned[d.Partition] == d.from {
 			kept = append(kept, d)
-			input = append(input, Delivery{Partition: d.from.partition, Message: d.Message})
+			input = append(input, d.Delivery)
 		}
 	}
 	return kept, input
@@ -319,6 +322,7 @@ func (w *Worker) fail(err error) {
 	w.log.Warn("batch was not committed, taking the partitions anew",
 		zap.String("reason", reason), zap.Duration("pause", w.backoff), zap.Error(err))
 	w.setState(err)
+	w.stopReader()
 	for _, s := range w.owned {
 		w.drop(s)
 	}

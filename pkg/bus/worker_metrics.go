@@ -8,9 +8,9 @@ import (
 
 type workerMetrics struct {
 	deliveries    *prometheus.CounterVec // by partition
-	lag           *prometheus.GaugeVec   // by partition
 	ownership     *prometheus.GaugeVec   // by partition
 	failures      *prometheus.CounterVec // by reason
+	lag           prometheus.Gauge
 	outputs       prometheus.Counter
 	batchSize     prometheus.Histogram
 	commitSeconds prometheus.Histogram
@@ -21,8 +21,8 @@ func newWorkerMetrics(r prometheus.Registerer, stage string, partitions int) *wo
 	m := &workerMetrics{
 		deliveries: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "zstats_stage_messages_total", Help: "Input messages done and committed.", ConstLabels: own}, []string{"partition"}),
-		lag: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "zstats_stage_lag_messages", Help: "Input messages behind the last committed one.", ConstLabels: own}, []string{"partition"}),
+		lag: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "zstats_stage_lag_messages", Help: "Input messages of this worker's partitions that are not done.", ConstLabels: own}),
 		ownership: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "zstats_stage_partition_owned", Help: "1 if this worker owns the partition.", ConstLabels: own}, []string{"partition"}),
 		failures: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -37,7 +37,6 @@ func newWorkerMetrics(r prometheus.Registerer, stage string, partitions int) *wo
 	for p := range partitions {
 		label := strconv.Itoa(p)
 		m.deliveries.WithLabelValues(label)
-		m.lag.WithLabelValues(label)
 		m.ownership.WithLabelValues(label)
 	}
 	for _, reason := range []string{"failed", "fenced", "read", "take"} {
@@ -56,16 +55,15 @@ func (m *workerMetrics) owned(p int, yes bool) {
 		return
 	}
 	m.ownership.WithLabelValues(label).Set(0)
-	m.lag.WithLabelValues(label).Set(0)
 }
 
-// committed counts a batch.
-func (m *workerMetrics) committed(batch []delivery, outputs int) {
+// committed counts a batch, behind which there were so many messages.
+func (m *workerMetrics) committed(batch []delivery, outputs int, behind uint64) {
+	m.lag.Set(float64(behind))
 	m.batchSize.Observe(float64(len(batch)))
 	m.outputs.Add(float64(outputs))
 	for _, d := range batch {
-		label := strconv.Itoa(d.from.partition)
+		label := strconv.Itoa(d.Partition)
 		m.deliveries.WithLabelValues(label).Inc()
-		m.lag.WithLabelValues(label).Set(float64(d.pending))
 	}
 }

@@ -79,7 +79,7 @@ func (c *counter) Process(ctx context.Context, batch []Delivery) ([]Output, erro
 }
 
 func counterStage() Stage {
-	return Stage{Name: event.StageAssembler, Input: event.Raw, Output: event.Scrapes, Subject: event.RawPartition}
+	return Stage{Name: event.StageAssembler, Input: event.Raw, Output: event.Scrapes, Subject: event.RawPartition, Partition: event.Partition}
 }
 
 func newCounter(t *testing.T, b *Bus, id string, before func([]Delivery) error) *Worker {

@@ -33,11 +33,31 @@ func ScrapeSubject(t scrape.Target, n int) string { return targetSubject("zs.scr
 // EventSubject is the subject of a target's events, in one of n partitions.
 func EventSubject(t scrape.Target, n int) string { return targetSubject("zs.event.", t, n) }
 
+// AllPartitions stands for all partitions where one is asked for.
+const AllPartitions = -1
+
 // RawPartition matches all blobs of partition p.
-func RawPartition(p int) string { return "zs.raw." + strconv.Itoa(p) + ".>" }
+func RawPartition(p int) string { return "zs.raw." + partitionToken(p) + ".>" }
 
 // ScrapePartition matches all rebuilt scrapes of partition p.
-func ScrapePartition(p int) string { return "zs.scrape." + strconv.Itoa(p) + ".>" }
+func ScrapePartition(p int) string { return "zs.scrape." + partitionToken(p) + ".>" }
+
+func partitionToken(p int) string {
+	if p == AllPartitions {
+		return "*"
+	}
+	return strconv.Itoa(p)
+}
+
+// Partition returns the partition in the subject of a blob, a rebuilt scrape or an event.
+func Partition(subject string) (p int, ok bool) {
+	tokens := strings.SplitN(subject, ".", 4)
+	if len(tokens) < 4 {
+		return 0, false
+	}
+	p, err := strconv.Atoi(tokens[2])
+	return p, err == nil
+}
 
 // EventFilter matches the events of an account, or of all accounts if account is empty.
 func EventFilter(account string) string {
