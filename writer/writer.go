@@ -60,7 +60,7 @@ func New(o Options) (*Writer, error) {
 func (w *Writer) workerOptions() bus.WorkerOptions {
 	return bus.WorkerOptions{
 		Bus:        w.o.Bus,
-		Stage:      bus.Stage{Name: event.StageWriter, Input: event.Scrapes, Output: event.Events, Subject: event.ScrapePartition},
+		Stage:      bus.Stage{Name: event.StageWriter, Input: event.Scrapes, Output: event.Events, Subject: event.ScrapePartition, Partition: event.Partition},
 		Partitions: w.o.Partitions,
 		Processor:  w,
 		ID:         w.o.ID,
