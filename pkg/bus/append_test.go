@@ -235,3 +235,31 @@ func randomBytes(n int) []byte {
 	}
 	return out
 }
+
+// TestLargeSchemas: SCHEMAS keeps only the last message of each subject, and yet messages in parts stay whole, also when they
+// are published again.
+func TestLargeSchemas(t *testing.T) {
+	each(t, func(t *testing.T, b *Bus) {
+		large := Message{Subject: "zs.schema.acme.aa", Data: randomBytes(2*partSize + 1)}
+		other := Message{Subject: "zs.schema.acme.bb", Data: randomBytes(partSize + 1)}
+		again := Message{Subject: large.Subject, Data: randomBytes(3*partSize + 1)}
+		for _, step := range []struct{ publish, want []Message }{
+			{[]Message{large, other}, []Message{large, other}},
+			{[]Message{again}, []Message{again, other}},
+			{[]Message{large}, []Message{large, other}},
+		} {
+			if _, err := b.Append(t.Context(), event.Schemas, step.publish...); err != nil {
+				t.Fatal(err)
+			}
+			for _, want := range step.want {
+				got, err := b.Last(t.Context(), event.Schemas, want.Subject)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if !bytes.Equal(got.Data, want.Data) {
+					t.Errorf("%s: read back %d bytes, other than the %d published", want.Subject, len(got.Data), len(want.Data))
+				}
+			}
+		}
+	})
+}

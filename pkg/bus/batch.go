@@ -60,13 +60,22 @@ func entries(stream string, m Message) []entry {
 	out := make([]entry, 0, len(m.Data)/partSize+2)
 	for data := m.Data; len(data) > 0; {
 		n := min(len(data), partSize)
-		part := nats.NewMsg(event.PartSubject(stream))
+		part := nats.NewMsg(partSubject(stream, m.Subject, len(out)))
 		part.Data = data[:n]
 		out = append(out, entry{part})
 		data = data[n:]
 	}
 	msg.Header.Set(headerParts, strconv.Itoa(len(out)))
 	return append(out, entry{msg})
+}
+
+// partSubject returns the subject of part k of a message. SCHEMAS keeps only the last message of each subject, so there each part
+// has its own; parts that are published again replace the ones before, like the message.
+func partSubject(stream, subject string, k int) string {
+	if stream == event.Schemas {
+		return subject + "." + strconv.Itoa(k)
+	}
+	return event.PartSubject(stream)
 }
 
 // expectLast makes the entry, and so its whole batch, depend on the last message of its own subject having this sequence; 0

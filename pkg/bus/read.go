@@ -18,11 +18,17 @@ func (b *Bus) Last(ctx context.Context, stream, subject string) (Message, error)
 	if err != nil {
 		return Message{}, err
 	}
-	raw, err := s.GetLastMsgForSubject(ctx, subject)
-	if err != nil {
-		return Message{}, readError(err, stream, subject)
+	for before := uint64(0); ; {
+		raw, err := s.GetLastMsgForSubject(ctx, subject)
+		if err != nil {
+			return Message{}, readError(err, stream, subject)
+		}
+		m, err := b.join(ctx, s, message(raw.Subject, raw.Header, raw.Data, raw.Sequence))
+		if !errors.Is(err, ErrNotFound) || raw.Sequence == before {
+			return m, err
+		}
+		before = raw.Sequence // its parts are gone: where only the last message is kept, it was replaced meanwhile
 	}
-	return b.join(ctx, s, message(raw.Subject, raw.Header, raw.Data, raw.Sequence))
 }
 
 // Get returns the message with the given sequence, as the stream's leader knows it, or ErrNotFound.
