@@ -52,7 +52,7 @@ type state struct{ err error }
 func New(o Options) (*Notifier, error) {
 	o, err := o.complete()
 	if err != nil {
-		return nil, fmt.Errorf("notifier: %w", err)
+		return nil, err
 	}
 	n := &Notifier{
 		log:    o.Log,
@@ -64,14 +64,14 @@ func New(o Options) (*Notifier, error) {
 	n.state.Store(&state{errors.New("notifier is not running")})
 	if o.CertFile != "" {
 		if n.cert, err = loadCertificate(o.CertFile, o.KeyFile, o.Logger); err != nil {
-			return nil, fmt.Errorf("notifier: %w", err)
+			return nil, err
 		}
 	}
 	if n.listener, err = net.Listen("tcp", o.Addr); err != nil {
-		return nil, fmt.Errorf("notifier: %w", err)
+		return nil, err
 	}
 	if n.metrics, err = newMetrics(o.Registerer, n.subs); err != nil {
-		return nil, errors.Join(fmt.Errorf("notifier: %w", err), n.listener.Close())
+		return nil, errors.Join(err, n.listener.Close())
 	}
 	return n, nil
 }
@@ -113,7 +113,7 @@ func (n *Notifier) Run(ctx context.Context) error {
 	n.pumps.Wait()
 	n.state.Store(&state{errors.New("notifier has stopped")})
 	if err != nil {
-		return fmt.Errorf("notifier: serve on %s: %w", n.Addr(), err)
+		return fmt.Errorf("serve on %s: %w", n.Addr(), err)
 	}
 	return nil
 }

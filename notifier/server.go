@@ -32,14 +32,15 @@ const (
 	minPing = 10 * time.Second
 )
 
-var errStopping = errors.New("the notifier is stopping: connect again")
+var errStopping = errors.New("stopping now: connect again")
 
 // newServer returns a server whose streams end with ctx, and its health service.
 func (n *Notifier) newServer(ctx context.Context) (*grpc.Server, healthServer) {
 	options := []grpc.ServerOption{
 		grpc.MaxRecvMsgSize(maxRequest),
 		grpc.MaxHeaderListSize(maxHeader),
-		grpc.MaxConcurrentStreams(uint32(min(n.subs.limit, math.MaxInt32))),
+		// Some more than subscribers may be: one too many should be told so, and not wait for a place in its connection.
+		grpc.MaxConcurrentStreams(uint32(min(n.subs.limit+16, math.MaxInt32))),
 		grpc.ConnectionTimeout(10 * time.Second),
 		grpc.KeepaliveParams(keepalive.ServerParameters{
 			MaxConnectionIdle: 5 * time.Minute,

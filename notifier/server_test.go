@@ -42,13 +42,13 @@ func TestNewRefuses(t *testing.T) {
 		o    Options
 		want string
 	}{
-		{Options{Addr: "9906", Log: b}, `notifier: address "9906": want HOST:PORT`},
-		{Options{Addr: "127.0.0.1:0"}, "notifier: Log is required"},
-		{Options{Addr: "127.0.0.1:0", Log: b, Tokens: none}, "notifier: Tokens is empty"},
-		{Options{Addr: "127.0.0.1:0", Log: b, CertFile: "c.pem"}, "notifier: a certificate file and a key file belong together"},
-		{Options{Addr: "127.0.0.1:0", Log: b, CertFile: "c.pem", KeyFile: "k.pem"}, "notifier: certificate c.pem with key k.pem"},
-		{Options{Addr: "127.0.0.1:0", Log: b, MaxSubscribers: -1}, "notifier: MaxSubscribers is -1"},
-		{Options{Addr: taken.Addr().String(), Log: b}, "notifier: listen tcp"},
+		{Options{Addr: "9906", Log: b}, `address "9906": want HOST:PORT`},
+		{Options{Addr: "127.0.0.1:0"}, "Log is required"},
+		{Options{Addr: "127.0.0.1:0", Log: b, Tokens: none}, "Tokens is empty"},
+		{Options{Addr: "127.0.0.1:0", Log: b, CertFile: "c.pem"}, "a certificate file and a key file belong together"},
+		{Options{Addr: "127.0.0.1:0", Log: b, CertFile: "c.pem", KeyFile: "k.pem"}, "certificate c.pem with key k.pem"},
+		{Options{Addr: "127.0.0.1:0", Log: b, MaxSubscribers: -1}, "MaxSubscribers is -1"},
+		{Options{Addr: taken.Addr().String(), Log: b}, "listen tcp"},
 	} {
 		if _, err := New(c.o); err == nil || !strings.HasPrefix(err.Error(), c.want) {
 			t.Errorf("%+v: got %v, want %q", c.o, err, c.want)
@@ -202,13 +202,13 @@ func TestTokens(t *testing.T) {
 func TestSubscriberLimit(t *testing.T) {
 	n := serve(t, Options{Log: openBus(t), MaxSubscribers: 2})
 	ctx, leave := context.WithCancel(t.Context())
-	first, err := eventpb.NewNotifierClient(dial(t, n)).Subscribe(ctx, &eventpb.SubscribeRequest{})
+	c := dial(t, n)
+	first, err := eventpb.NewNotifierClient(c).Subscribe(ctx, &eventpb.SubscribeRequest{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	receive(t, first)
 	subscribe(t, dial(t, n), &eventpb.SubscribeRequest{})
-	c := dial(t, n)
 	s, err := eventpb.NewNotifierClient(c).Subscribe(t.Context(), &eventpb.SubscribeRequest{})
 	if err != nil {
 		t.Fatal(err)
