@@ -5,8 +5,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/zstats/zstats/pkg/expo"
 )
 
 // BenchmarkProcess writes batches of scrapes of node exporters with 532 samples each to the disk that TMPDIR names.
@@ -51,20 +49,23 @@ func cpuTime(b *testing.B) time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// BenchmarkRender renders and compresses the scrape of a node exporter at each level of gzip.
+// BenchmarkRender renders and compresses the scrape of a node exporter at each level.
 func BenchmarkRender(b *testing.B) {
 	in := node(b, 1, 8)
-	template := expo.NewTemplate(in[0].schema)
-	for level := 1; level <= 9; level++ {
+	for level := range 10 {
 		b.Run(strconv.Itoa(level), func(b *testing.B) {
 			r, err := newRenderer(level)
+			if err != nil {
+				b.Fatal(err)
+			}
+			p, err := prepare(in[0].schema, level == 0)
 			if err != nil {
 				b.Fatal(err)
 			}
 			b.ReportAllocs()
 			bytes, n := 0, 0
 			for b.Loop() {
-				data, size, err := r.render(template, &in[n%len(in)].state.Scrape)
+				data, size, err := r.render(p, &in[n%len(in)].state.Scrape)
 				if err != nil {
 					b.Fatal(err)
 				}

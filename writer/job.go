@@ -60,7 +60,7 @@ func (w *Writer) stage(ctx context.Context, j *job, r *renderer) (err error) {
 		return refuse(reasonMismatch, err)
 	}
 	j.text, j.data = size, int64(len(data))
-	j.metadata = archive.NewMetadata(j.target, &j.state, template)
+	j.metadata = archive.NewMetadata(j.target, &j.state, template.Template)
 	j.paths = archive.ScrapePaths(j.target, j.state.Epoch)
 	j.state.Values, j.state.Stamps, j.state.Inferred = nil, nil, nil // a batch holds many
 	j.entry, err = w.volume.Stage(j.paths.Dir,

@@ -9,7 +9,6 @@ import (
 
 	"github.com/zstats/zstats/pkg/bus"
 	"github.com/zstats/zstats/pkg/event"
-	"github.com/zstats/zstats/pkg/expo"
 	"github.com/zstats/zstats/pkg/scrape"
 )
 
@@ -25,9 +24,9 @@ type eventLog interface {
 
 // template returns the prepared schema of a scrape: from the cache, from SCHEMAS, or from the full blob in RAW that began the
 // scrape's run. A schema that is in none of them is a refusal.
-func (w *Writer) template(ctx context.Context, account string, s *scrape.State) (*expo.Template, error) {
+func (w *Writer) template(ctx context.Context, account string, s *scrape.State) (*prepared, error) {
 	key := templateKey{account: account, hash: s.Schema}
-	return w.templates.get(key, s.FullSequence, func() (*expo.Template, error) {
+	return w.templates.get(key, s.FullSequence, func() (*prepared, error) {
 		schema, err := w.announced(ctx, key)
 		if schema == nil && err == nil {
 			schema, err = w.fromBlob(ctx, key, s.FullSequence)
@@ -35,7 +34,7 @@ func (w *Writer) template(ctx context.Context, account string, s *scrape.State) 
 		if err != nil {
 			return nil, err
 		}
-		return expo.NewTemplate(schema), nil
+		return prepare(schema, w.o.Level == 0)
 	})
 }
 

@@ -10,12 +10,36 @@ import (
 
 	"github.com/zstats/zstats/pkg/expo"
 	"github.com/zstats/zstats/pkg/scrape"
+	"github.com/zstats/zstats/writer/internal/deflate"
 )
 
 // templateKey names a schema. The account is part of it: a schema is only ever read for the account that published it.
 type templateKey struct {
 	account string
 	hash    scrape.Hash
+}
+
+// prepared is a schema made ready for rendering and compressing. It is immutable.
+type prepared struct {
+	*expo.Template
+	model *deflate.Model // nil if texts are compressed without
+	bytes int64          // of memory
+}
+
+// prepare makes a schema ready. The model is made of the text that all values 0 give, so that it depends on the schema alone.
+func prepare(schema *scrape.Schema, withModel bool) (*prepared, error) {
+	p := &prepared{Template: expo.NewTemplate(schema)}
+	p.bytes = int64(p.Template.Size())
+	if !withModel {
+		return p, nil
+	}
+	text, err := p.Append(nil, &scrape.Scrape{Values: make([]float64, len(schema.Series))})
+	if err != nil {
+		return nil, err
+	}
+	p.model = deflate.NewModel(text)
+	p.bytes += int64(p.model.Size())
+	return p, nil
 }
 
 // templateCache keeps prepared schemas, up to a number of bytes, and forgets those that were not used for longest. It is
@@ -26,64 +50,64 @@ type templateCache struct {
 	flight  singleflight.Group // one load of a key at a time
 
 	mu    sync.Mutex // guards the fields below
-	lru   *simplelru.LRU[templateKey, *expo.Template]
+	lru   *simplelru.LRU[templateKey, *prepared]
 	bytes int64
 }
 
 func newTemplateCache(limit int64, m *metrics) (*templateCache, error) {
-	lru, err := simplelru.NewLRU[templateKey, *expo.Template](math.MaxInt, nil)
+	lru, err := simplelru.NewLRU[templateKey, *prepared](math.MaxInt, nil)
 	if err != nil {
 		return nil, err
 	}
 	return &templateCache{limit: limit, metrics: m, lru: lru}, nil
 }
 
-// get returns the template of a key, with load if it is not there. Who asks for the same key and source while it is loaded
+// get returns the schema of a key, with load if it is not there. Who asks for the same key and source while it is loaded
 // shares the outcome.
-func (c *templateCache) get(key templateKey, source uint64, load func() (*expo.Template, error)) (*expo.Template, error) {
-	if t, ok := c.lookUp(key); ok {
+func (c *templateCache) get(key templateKey, source uint64, load func() (*prepared, error)) (*prepared, error) {
+	if p, ok := c.lookUp(key); ok {
 		c.metrics.cacheHits.Inc()
-		return t, nil
+		return p, nil
 	}
 	c.metrics.cacheMisses.Inc()
 	v, err, _ := c.flight.Do(fmt.Sprint(source, key.hash, key.account), func() (any, error) {
-		if t, ok := c.lookUp(key); ok { // loaded since
-			return t, nil
+		if p, ok := c.lookUp(key); ok { // loaded since
+			return p, nil
 		}
-		t, err := load()
+		p, err := load()
 		if err != nil {
 			return nil, err
 		}
-		c.add(key, t)
-		return t, nil
+		c.add(key, p)
+		return p, nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	return v.(*expo.Template), nil
+	return v.(*prepared), nil
 }
 
-func (c *templateCache) lookUp(key templateKey) (*expo.Template, bool) {
+func (c *templateCache) lookUp(key templateKey) (*prepared, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.lru.Get(key)
 }
 
-// add keeps a template, unless it alone exceeds the limit.
-func (c *templateCache) add(key templateKey, t *expo.Template) {
+// add keeps a schema, unless it alone exceeds the limit.
+func (c *templateCache) add(key templateKey, p *prepared) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if old, ok := c.lru.Peek(key); ok {
-		c.bytes -= int64(old.Size())
+		c.bytes -= old.bytes
 	}
-	c.lru.Add(key, t)
-	c.bytes += int64(t.Size())
+	c.lru.Add(key, p)
+	c.bytes += p.bytes
 	for c.bytes > c.limit {
 		_, oldest, ok := c.lru.RemoveOldest()
 		if !ok {
 			break
 		}
-		c.bytes -= int64(oldest.Size())
+		c.bytes -= oldest.bytes
 	}
 	c.metrics.cacheBytes.Set(float64(c.bytes))
 }

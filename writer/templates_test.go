@@ -9,12 +9,20 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
-	"github.com/zstats/zstats/pkg/expo"
 	"github.com/zstats/zstats/pkg/scrape"
 )
 
-func template(name string) *expo.Template {
-	return expo.NewTemplate(&scrape.Schema{Series: []scrape.Series{{Labels: []scrape.Label{{Name: scrape.MetricName, Value: name}}}}})
+func oneSeries(name string) *scrape.Schema {
+	return &scrape.Schema{Series: []scrape.Series{{Labels: []scrape.Label{{Name: scrape.MetricName, Value: name}}}}}
+}
+
+func sizeOf(t *testing.T, name string) int {
+	t.Helper()
+	p, err := prepare(oneSeries(name), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return int(p.bytes)
 }
 
 func newCache(t *testing.T, limit int) *templateCache {
@@ -33,12 +41,12 @@ func key(i int) templateKey {
 }
 
 func TestTemplateCacheForgetsWhatWasNotUsed(t *testing.T) {
-	size := template("m0").Size()
+	size := sizeOf(t, "m0")
 	c := newCache(t, 3*size)
 	loads := 0
 	get := func(i int) {
 		t.Helper()
-		got, err := c.get(key(i), 0, func() (*expo.Template, error) { loads++; return template("m" + strconv.Itoa(i)), nil })
+		got, err := c.get(key(i), 0, func() (*prepared, error) { loads++; return prepare(oneSeries("m"+strconv.Itoa(i)), true) })
 		if err != nil || got == nil {
 			t.Fatal(got, err)
 		}
@@ -66,9 +74,9 @@ func TestTemplateCacheForgetsWhatWasNotUsed(t *testing.T) {
 }
 
 func TestTemplateCacheKeepsNothingLargerThanItself(t *testing.T) {
-	c := newCache(t, template("m").Size()-1)
+	c := newCache(t, sizeOf(t, "m")-1)
 	for range 2 {
-		if got, err := c.get(key(0), 0, func() (*expo.Template, error) { return template("m"), nil }); err != nil || got.Written() != 1 {
+		if got, err := c.get(key(0), 0, func() (*prepared, error) { return prepare(oneSeries("m"), true) }); err != nil || got.Written() != 1 {
 			t.Fatalf("get: %v, %v", got, err)
 		}
 	}
@@ -81,14 +89,14 @@ func TestTemplateCacheKeepsNothingLargerThanItself(t *testing.T) {
 func TestTemplateCacheLoadsOnce(t *testing.T) {
 	c := newCache(t, 1<<20)
 	errLoad := errors.New("not now")
-	if _, err := c.get(key(0), 0, func() (*expo.Template, error) { return nil, errLoad }); !errors.Is(err, errLoad) {
+	if _, err := c.get(key(0), 0, func() (*prepared, error) { return nil, errLoad }); !errors.Is(err, errLoad) {
 		t.Errorf("get: %v, want %v", err, errLoad)
 	}
 	var loads atomic.Int32
 	var running sync.WaitGroup
 	for range 8 {
 		running.Go(func() {
-			got, err := c.get(key(0), 0, func() (*expo.Template, error) { loads.Add(1); return template("m"), nil })
+			got, err := c.get(key(0), 0, func() (*prepared, error) { loads.Add(1); return prepare(oneSeries("m"), true) })
 			if err != nil || got == nil {
 				t.Errorf("get: %v, %v", got, err)
 			}
@@ -107,7 +115,7 @@ func TestTemplateCacheKeepsSourcesApart(t *testing.T) {
 	entered, leave := make(chan struct{}), make(chan struct{})
 	var running sync.WaitGroup
 	running.Go(func() {
-		_, err := c.get(key(0), 1, func() (*expo.Template, error) {
+		_, err := c.get(key(0), 1, func() (*prepared, error) {
 			close(entered)
 			<-leave
 			return nil, errors.New("no source")
@@ -117,7 +125,7 @@ func TestTemplateCacheKeepsSourcesApart(t *testing.T) {
 		}
 	})
 	<-entered
-	if _, err := c.get(key(0), 2, func() (*expo.Template, error) { return template("m"), nil }); err != nil {
+	if _, err := c.get(key(0), 2, func() (*prepared, error) { return prepare(oneSeries("m"), true) }); err != nil {
 		t.Errorf("get from source 2: %v", err)
 	}
 	close(leave)

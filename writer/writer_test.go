@@ -22,7 +22,6 @@ import (
 	"github.com/zstats/zstats/pkg/bus"
 	"github.com/zstats/zstats/pkg/event"
 	"github.com/zstats/zstats/pkg/event/eventpb"
-	"github.com/zstats/zstats/pkg/expo"
 	"github.com/zstats/zstats/pkg/scrape"
 )
 
@@ -407,11 +406,15 @@ func TestLargeScrape(t *testing.T) {
 	stop()
 	checkTree(t, dir, inputs)
 	for i, r := range w.renderers {
-		if _, _, err := r.render(expo.NewTemplate(small[0].schema), &small[0].state.Scrape); err != nil {
+		p, err := prepare(small[0].schema, true)
+		if err == nil {
+			_, _, err = r.render(p, &small[0].state.Scrape)
+		}
+		if err != nil {
 			t.Fatal(err)
 		}
-		if cap(r.text) > maxKept || r.data.Cap() > maxKept {
-			t.Errorf("renderer %d keeps %d and %d bytes", i, cap(r.text), r.data.Cap())
+		if cap(r.text) > maxKept || cap(r.data) > maxKept || r.buffer.Cap() > maxKept {
+			t.Errorf("renderer %d keeps %d, %d and %d bytes", i, cap(r.text), cap(r.data), r.buffer.Cap())
 		}
 	}
 }
@@ -448,7 +451,7 @@ func TestNewRefuses(t *testing.T) {
 		{"no partitions", func(o *Options) { o.Partitions = 0 }},
 		{"no ID", func(o *Options) { o.ID = "" }},
 		{"unknown level", func(o *Options) { o.Level = 10 }},
-		{"no compression", func(o *Options) { o.Level = -2 }},
+		{"negative level", func(o *Options) { o.Level = -1 }},
 		{"negative cache", func(o *Options) { o.CacheBytes = -1 }},
 		{"negative reserve", func(o *Options) { o.Reserve = -1 }},
 		{"negative parallelism", func(o *Options) { o.Parallel = -1 }},
