@@ -2,8 +2,12 @@ package bus
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/zstats/zstats/pkg/event"
+	"github.com/zstats/zstats/pkg/scrape"
 )
 
 func TestBucket(t *testing.T) {
@@ -76,6 +80,29 @@ func TestBucketForgets(t *testing.T) {
 		}
 		if u.Key == "a" && u.Deleted {
 			return // the time is over
+		}
+	}
+}
+
+// TestBucketTakesTargetKeys: keys may have fewer characters than subjects.
+func TestBucketTakesTargetKeys(t *testing.T) {
+	b := oneNode(t)
+	k, err := b.Bucket(t.Context(), "targets", time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, target := range []scrape.Target{
+		{Account: "acme", Name: "h:9100.node"},
+		{Account: "acme", Source: "east", Name: "h:9100.node"},
+		{Account: "acme", Name: "east/h:9100.node"},
+		{Account: "ä.*>", Source: " /@", Name: strings.Repeat("n", 1000)},
+	} {
+		key := event.TargetKey(target)
+		if _, err := k.Get(t.Context(), key); !errors.Is(err, ErrNotFound) {
+			t.Errorf("target %d: key %s is there already or impossible: %v", i, key, err)
+		}
+		if err := k.Put(t.Context(), key, []byte("1")); err != nil {
+			t.Errorf("target %d: %v", i, err)
 		}
 	}
 }

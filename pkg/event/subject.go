@@ -85,8 +85,17 @@ func CheckpointSubject(stage string, p int) string {
 // PartSubject is the subject of the parts of a message that is too large for one, in the stream that holds the message.
 func PartSubject(stream string) string { return "zs.part." + stream }
 
-// TargetKey names a target in a key-value bucket.
-func TargetKey(t scrape.Target) string { return token(t.Account) + "." + targetToken(t) }
+// TargetKey names a target in a key-value bucket. Keys may have fewer characters than subjects, so '/' takes the place of '@'
+// and '~'.
+func TargetKey(t scrape.Target) string {
+	key := []byte(token(t.Account) + "." + targetToken(t))
+	for i, c := range key {
+		if c == '@' || c == '~' {
+			key[i] = '/'
+		}
+	}
+	return string(key)
+}
 
 func targetSubject(prefix string, t scrape.Target, n int) string {
 	return prefix + strconv.Itoa(t.Partition(n)) + "." + token(t.Account) + "." + targetToken(t)
