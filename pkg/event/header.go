@@ -2,6 +2,7 @@ package event
 
 import (
 	"fmt"
+	"net/url"
 	"strconv"
 	"strings"
 
@@ -26,16 +27,29 @@ type Header map[string]string
 func TargetHeader(t scrape.Target) Header {
 	h := make(Header, 8)
 	h[HeaderAccount] = t.Account
-	h[HeaderTarget] = t.Name
+	h[HeaderTarget] = headerText(t.Name)
 	if t.Source != "" {
 		h[HeaderSource] = t.Source
 	}
 	return h
 }
 
+// headerText returns s as a header can carry it: spaces at either end don't survive the way through NATS, so a text that has
+// them is percent-encoded, and so is one with a percent sign.
+func headerText(s string) string {
+	if strings.TrimSpace(s) == s && !strings.Contains(s, "%") {
+		return s
+	}
+	return url.PathEscape(s)
+}
+
 // Target returns the target that h names.
 func (h Header) Target() (scrape.Target, error) {
-	t := scrape.Target{Account: h[HeaderAccount], Source: h[HeaderSource], Name: h[HeaderTarget]}
+	name, err := url.PathUnescape(h[HeaderTarget])
+	if err != nil {
+		return scrape.Target{}, fmt.Errorf("header %s: %w", HeaderTarget, err)
+	}
+	t := scrape.Target{Account: h[HeaderAccount], Source: h[HeaderSource], Name: name}
 	if t.Account == "" || t.Name == "" {
 		return t, fmt.Errorf("message names no target: header %s or %s is missing", HeaderAccount, HeaderTarget)
 	}
