@@ -15,26 +15,25 @@ type body struct {
 	weight int64 // of intake.buffered
 }
 
-// read reads a body. Whatever else it returns, the body must be given to drop.
-func (n *intake) read(r *http.Request) (*body, error) {
-	b := new(body)
+// read reads a body into b, which must be dropped whatever the result is.
+func (n *intake) read(r *http.Request, b *body) error {
 	if r.ContentLength > n.limits.BodyBytes {
-		return b, n.tooLarge()
+		return n.tooLarge()
 	}
 	for {
 		if err := n.room(b); err != nil {
-			return b, err
+			return err
 		}
 		got, err := r.Body.Read(b.bytes[len(b.bytes):cap(b.bytes)])
 		b.bytes = b.bytes[:len(b.bytes)+got]
 		n.metrics.bodyBytes.Add(float64(got))
 		switch {
 		case int64(len(b.bytes)) > n.limits.BodyBytes:
-			return b, n.tooLarge()
+			return n.tooLarge()
 		case err == io.EOF:
-			return b, nil
+			return nil
 		case err != nil:
-			return b, fail(outcomeInterrupted, fmt.Errorf("read body after %d bytes: %w", len(b.bytes), err))
+			return fail(outcomeInterrupted, fmt.Errorf("read body after %d bytes: %w", len(b.bytes), err))
 		}
 	}
 }

@@ -57,9 +57,9 @@ func (i *Ingest) takeUndrained(r *http.Request) (*decoded, error) {
 	if got := r.Header.Get("Content-Type"); got != ContentType {
 		return nil, fail(outcomeRefused, fmt.Errorf("Content-Type is %q, only %s is understood", got, ContentType))
 	}
-	b, err := i.intake.read(r)
-	if err != nil {
-		i.intake.drop(b)
+	b := new(body)
+	defer i.intake.drop(b)
+	if err := i.intake.read(r, b); err != nil {
 		return nil, err
 	}
 	return i.intake.decode(r.Context(), b)

@@ -65,34 +65,47 @@ type decoded struct {
 	n       *intake
 }
 
-// decode waits until the body may be worked on and decodes it. It takes over the body. The result must be closed.
+// decode waits until the body may be worked on, decodes it, and gives the body back. The result must be closed.
 func (n *intake) decode(ctx context.Context, b *body) (*decoded, error) {
-	defer n.drop(b)
 	d := &decoded{size: n.claim(b.bytes), n: n}
 	if err := n.admit(ctx, d.size); err != nil {
 		return nil, err
 	}
+	done := false
+	defer func() { // also when something panics
+		if !done {
+			d.close()
+		}
+	}()
 	data, err := n.unpackAll(b, d)
-	if err == nil {
-		d.decoder = n.decoders.Get().(*zstatsv1.Decoder)
-		if d.request, err = d.decoder.Decode(data); err == nil {
-			err = d.request.Check()
-		}
-		n.unpacked.put(data)
-	}
+	n.drop(b)
 	if err != nil {
-		d.close()
-		if outcomeOf(err) != outcomeOverloaded {
-			err = fail(outcomeRefused, err)
-		}
 		return nil, err
 	}
+	err = d.read(data)
+	n.unpacked.put(data)
+	if err != nil {
+		return nil, fail(outcomeRefused, err)
+	}
+	done = true
 	return d, nil
+}
+
+// read decodes and checks the request.
+func (d *decoded) read(data []byte) (err error) {
+	decoder := d.n.decoders.Get().(*zstatsv1.Decoder)
+	d.request, err = decoder.Decode(data)
+	d.decoder = decoder // not if it panicked: nobody shall use it again
+	if err != nil {
+		return err
+	}
+	return d.request.Check()
 }
 
 // unpackAll decompresses the body, a second time if it claimed to be smaller than it is.
 func (n *intake) unpackAll(b *body, d *decoded) ([]byte, error) {
-	data, err := n.unpack(b, d.size)
+	const lastRead = 512 // finding the end takes a read, which wants room
+	data, err := n.unpack(b, d.size, d.size+lastRead)
 	if !errors.Is(err, zstatsv1.ErrTooLarge) || d.size == n.limits.DecodedBytes {
 		return data, err
 	}
@@ -102,17 +115,16 @@ func (n *intake) unpackAll(b *body, d *decoded) ([]byte, error) {
 	}
 	d.size += more
 	n.metrics.decodingBytes.Add(float64(more))
-	return n.unpack(b, d.size)
+	return n.unpack(b, d.size, firstBuffer) // the buffer grows with what there really is
 }
 
-// unpack decompresses a body of at most limit bytes.
-func (n *intake) unpack(b *body, limit int64) ([]byte, error) {
-	const lastRead = 512 // finding the end takes a read, which wants room
-	data, err := n.gunzip.Append(n.unpacked.get(limit+lastRead), bytes.NewReader(b.bytes), limit)
+// unpack decompresses a body of at most limit bytes into a buffer that begins with the given capacity.
+func (n *intake) unpack(b *body, limit, capacity int64) ([]byte, error) {
+	data, err := n.gunzip.Append(n.unpacked.get(capacity), bytes.NewReader(b.bytes), limit)
 	n.metrics.decodedBytes.Add(float64(len(data)))
 	if err != nil {
 		n.unpacked.put(data)
-		return nil, err
+		return nil, fail(outcomeRefused, err)
 	}
 	return data, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"strconv"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -162,6 +163,17 @@ func TestPanic(t *testing.T) {
 	wantNothingHeld(t, w.r)
 	wantCodes(t, w.r.send(t, next.incr), 0)
 	n.wantRaw(t, "h:1.j f100", "h:1.j i101")
+}
+
+// TestPanicWhileDecoding leaves nothing taken either.
+func TestPanicWhileDecoding(t *testing.T) {
+	n := openNode(t, event.Limits{})
+	r := start(t, n, func(o *Options) { o.Logger = quietest() })
+	r.intake.decoders = sync.Pool{New: func() any { return (*zstatsv1.Decoder)(nil) }}
+	if got := r.post(t, pack()); got.status != http.StatusInternalServerError {
+		t.Errorf("status %d, want 500", got.status)
+	}
+	wantNothingHeld(t, r)
 }
 
 // TestTwoIngests: two processes on one log answer a collector that alternates between them exactly as one would.

@@ -325,3 +325,20 @@ func TestSameTargetAtOnce(t *testing.T) {
 		t.Errorf("%d duplicates in RAW", f.duplicates)
 	}
 }
+
+// TestNamesWithSpaces: names that differ in spaces are different targets to whoever reads the log.
+func TestNamesWithSpaces(t *testing.T) {
+	n := openNode(t, event.Limits{})
+	r := start(t, n, nil)
+	names := []string{" h:1.j", "h:1.j ", "h:1.j", "h: 1.j", "100%.j"}
+	for _, name := range names {
+		wantCodes(t, r.send(t, newSource(name, 100, 2).next().full), 0)
+	}
+	var got []string
+	for _, e := range n.raw(t) {
+		got = append(got, e.target.Name)
+	}
+	if diff := cmp.Diff(names, got); diff != "" {
+		t.Errorf("names (-sent +in the log):\n%s", diff)
+	}
+}
