@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 )
 
@@ -30,8 +31,8 @@ func (i *introduction) print(out io.Writer, p *pipeline) {
 		fmt.Fprintf(out, "  account         default, its token is in %s\n", filepath.Join(p.dir.path, "token"))
 	}
 	fmt.Fprintf(out, "\nTry next, in another terminal:\n\n")
-	fmt.Fprintf(out, "  zstats tail%s\n", unlessDefault(" --notifier ", events, "127.0.0.1:9906"))
-	fmt.Fprintf(out, "  zstats collect --server %s --token %s --target node=http://localhost:9100/metrics\n", server, token)
+	fmt.Fprintf(out, "  %s tail%s\n", os.Args[0], unlessDefault(" --notifier ", events, "127.0.0.1:9906"))
+	fmt.Fprintf(out, "  %s collect --server %s --token %s --target node=http://localhost:9100/metrics\n", os.Args[0], server, token)
 	if p.flags.collectSelf {
 		fmt.Fprintf(out, "  zcat $(find %s -name '*.data.gz' | sort | tail -1) | head\n", p.dir.files())
 	}

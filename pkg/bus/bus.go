@@ -97,7 +97,11 @@ func natsOptions(o Options) []nats.Option {
 		nats.ReconnectWait(250 * time.Millisecond),
 		// What was not sent must fail now: a message kept back while disconnected could arrive after its sender gave up.
 		nats.ReconnectBufSize(-1),
-		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { o.Logger.Warn("NATS connection lost", zap.Error(err)) }),
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			if err != nil { // it is nil when the connection was closed on purpose
+				o.Logger.Warn("NATS connection lost", zap.Error(err))
+			}
+		}),
 		nats.ReconnectHandler(func(c *nats.Conn) {
 			o.Logger.Info("NATS connection restored", zap.String("server", c.ConnectedUrlRedacted()))
 		}),
