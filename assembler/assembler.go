@@ -2,29 +2,44 @@ package assembler
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"maps"
-	"slices"
+	"time"
 
 	"go.uber.org/zap"
+	"golang.org/x/time/rate"
 
 	"github.com/zstats/zstats/pkg/bus"
 	"github.com/zstats/zstats/pkg/event"
-	"github.com/zstats/zstats/pkg/scrape"
 )
 
 // Assembler is the stage that rebuilds scrapes.
 type Assembler struct {
 	o       Options
+	log     eventLog
+	marks   marks
 	worker  *bus.Worker
 	metrics *metrics
-	log     *zap.Logger
+	logger  *zap.Logger
 
-	// What follows belongs to the worker's goroutine.
+	// What follows belongs to the goroutine that calls Open and Process.
 
-	states *stateCache
-	marked map[scrape.Target]bool // marked for a resync, and no full blob since
+	targets   *targetCache
+	announced *announced
+	buried    *buried
+
+	// Faults of targets can come by the thousand. The metrics count each one, the log shows samples.
+	deadLog, conflictLog rate.Sometimes
+}
+
+// eventLog is what the assembler asks of the log beside running its worker.
+type eventLog interface {
+	Last(ctx context.Context, stream, subject string) (bus.Message, error)
+	Get(ctx context.Context, stream string, sequence uint64) (bus.Message, error)
+	AppendAll(ctx context.Context, stream string, msgs []bus.Message) error
+}
+
+// marks is where resync marks are put.
+type marks interface {
+	Put(ctx context.Context, key string, value []byte) error
 }
 
 // New returns an assembler.
@@ -35,24 +50,34 @@ func New(o Options) (*Assembler, error) {
 	}
 	m := newMetrics(o.Registerer)
 	a := &Assembler{
-		o: o, metrics: m, log: o.Logger.With(zap.String("stage", event.StageAssembler)),
-		states: newStateCache(o.Partitions, o.CacheBytes, m),
-		marked: make(map[scrape.Target]bool),
+		o: o, log: o.Bus, marks: o.Marks, metrics: m,
+		logger:      o.Logger.With(zap.String("stage", event.StageAssembler)),
+		targets:     newTargetCache(o.Partitions, o.CacheBytes, m),
+		announced:   newAnnounced(o.ReannouncePeriod),
+		buried:      newBuried(),
+		deadLog:     rate.Sometimes{First: 10, Interval: 10 * time.Second},
+		conflictLog: rate.Sometimes{First: 1, Interval: time.Minute},
 	}
 	var err error
-	a.worker, err = bus.NewWorker(bus.WorkerOptions{
-		Bus: o.Bus,
-		Stage: bus.Stage{
-			Name: event.StageAssembler, Input: event.Raw, Output: event.Scrapes, Subject: event.RawPartition,
-		},
-		Partitions: o.Partitions,
-		Processor:  a,
-		ID:         o.ID,
-		Linger:     o.Linger,
-		Logger:     o.Logger,
-		Registerer: o.Registerer,
-	})
+	a.worker, err = bus.NewWorker(a.workerOptions())
 	return a, err
+}
+
+func (a *Assembler) workerOptions() bus.WorkerOptions {
+	return bus.WorkerOptions{
+		Bus: a.o.Bus,
+		Stage: bus.Stage{
+			Name: event.StageAssembler, Input: event.Raw, Output: event.Scrapes,
+			Subject: event.RawPartition, Partition: event.Partition,
+		},
+		Partitions: a.o.Partitions,
+		Processor:  a,
+		ID:         a.o.ID,
+		MaxBatch:   a.o.MaxBatch,
+		Linger:     a.o.Linger,
+		Logger:     a.o.Logger,
+		Registerer: a.o.Registerer,
+	}
 }
 
 // Run rebuilds scrapes until ctx ends. It may be called once.
@@ -61,56 +86,30 @@ func (a *Assembler) Run(ctx context.Context) error { return a.worker.Run(ctx) }
 // Ready reports why scrapes are not rebuilt now, or nil.
 func (a *Assembler) Ready() error { return a.worker.Ready() }
 
-// Open forgets the states of partition p; bus.Worker calls it.
-func (a *Assembler) Open(p int) {
-	a.states.forget(p)
-	maps.DeleteFunc(a.marked, func(t scrape.Target, _ bool) bool { return t.Partition(a.o.Partitions) == p })
-}
+// Open forgets the targets of partition p; bus.Worker calls it.
+func (a *Assembler) Open(p int) { a.targets.forget(p) }
 
-// Process folds a batch; bus.Worker calls it. Schemas, dead letters and marks are durable when it returns.
+// Process folds a batch; bus.Worker calls it. When it returns without an error, the schemas, dead letters and marks of the
+// batch are durable. After an error nothing that was computed is kept, but the worker must open the batch's partitions
+// again, as some of the batch may be published already.
 func (a *Assembler) Process(ctx context.Context, batch []bus.Delivery) ([]bus.Output, error) {
-	s := &step{a: a, states: make(map[scrape.Target]*scrape.State), schemas: make(map[string]bus.Message), marks: make(map[scrape.Target]mark)}
-	for i, d := range batch {
-		a.metrics.bytesIn.Add(float64(len(d.Data)))
-		if err := s.fold(ctx, i, d); err != nil {
+	start := time.Now()
+	s := newStep(a, batch)
+	if err := s.load(ctx); err != nil {
+		return nil, err
+	}
+	for i := range batch {
+		if err := s.fold(ctx, i); err != nil {
 			return nil, err
 		}
 	}
-	schemas := slices.Collect(maps.Values(s.schemas))
-	if err := a.o.Bus.AppendAll(ctx, event.Schemas, schemas); err != nil {
-		return nil, fmt.Errorf("publish schemas: %w", err)
-	}
-	if err := a.o.Bus.AppendAll(ctx, event.Dead, s.dead); err != nil {
-		return nil, fmt.Errorf("publish dead letters: %w", err)
-	}
-	if err := a.putMarks(ctx, s.marks); err != nil {
+	if err := s.publish(ctx); err != nil {
 		return nil, err
 	}
-	for t, st := range s.states {
-		a.states.put(t, st)
+	// The next batch comes only if this one was committed, or else after Open. So its states may count from here on.
+	for _, t := range s.order {
+		a.targets.put(t)
 	}
+	a.metrics.processed(s, time.Since(start))
 	return s.outputs, nil
-}
-
-// state returns what is known of a target: from this batch, from memory or from the log. A target never seen has the zero
-// state.
-func (s *step) state(ctx context.Context, t scrape.Target) (*scrape.State, error) {
-	if st, ok := s.states[t]; ok {
-		return st, nil
-	}
-	if st, ok := s.a.states.get(t); ok {
-		return st, nil
-	}
-	m, err := s.a.o.Bus.Last(ctx, event.Scrapes, event.ScrapeSubject(t, s.a.o.Partitions))
-	if errors.Is(err, bus.ErrNotFound) {
-		return new(scrape.State), nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("state of %s: %w", t, err)
-	}
-	st, err := event.DecodeState(m.Data)
-	if err != nil {
-		return nil, fmt.Errorf("state of %s, message %d of %s: %w", t, m.Sequence, event.Scrapes, err)
-	}
-	return st, nil
 }

@@ -6,73 +6,67 @@ import (
 	"github.com/zstats/zstats/pkg/scrape"
 )
 
-// stateCache keeps the states of targets in memory, up to a number of bytes; those used longest ago go first.
-type stateCache struct {
-	partitions []map[scrape.Target]*list.Element // by partition
-	used       *list.List                        // of *cachedState, last used first
+// targetCache keeps what is known of targets in memory, up to a number of bytes; those used longest ago go first.
+type targetCache struct {
+	partitions []map[scrape.Target]*list.Element
+	used       *list.List // of *cachedTarget, last used first
 	bytes      int64
 	most       int64
 	metrics    *metrics
 }
 
-type cachedState struct {
-	target scrape.Target
-	state  *scrape.State
-	size   int64
+type cachedTarget struct {
+	*target
+	bytes int64
 }
 
-// entryOverhead is what an entry takes beside its state and the strings of its target, in bytes, roughly.
-const entryOverhead = 256
-
-func newStateCache(partitions int, most int64, m *metrics) *stateCache {
-	c := &stateCache{partitions: make([]map[scrape.Target]*list.Element, partitions), used: list.New(), most: most, metrics: m}
+func newTargetCache(partitions int, most int64, m *metrics) *targetCache {
+	c := &targetCache{partitions: make([]map[scrape.Target]*list.Element, partitions), used: list.New(), most: most, metrics: m}
 	for p := range c.partitions {
 		c.partitions[p] = make(map[scrape.Target]*list.Element)
 	}
 	return c
 }
 
-func (c *stateCache) of(t scrape.Target) map[scrape.Target]*list.Element {
-	return c.partitions[t.Partition(len(c.partitions))]
-}
-
-func (c *stateCache) get(t scrape.Target) (*scrape.State, bool) {
-	e, ok := c.of(t)[t]
+// peek returns what is kept of a target of partition p, or nil. It must not be modified.
+func (c *targetCache) peek(t scrape.Target, p int) *target {
+	e, ok := c.partitions[p][t]
 	if !ok {
-		c.metrics.cacheMisses.Inc()
-		return nil, false
+		return nil
 	}
-	c.metrics.cacheHits.Inc()
-	c.used.MoveToFront(e)
-	return e.Value.(*cachedState).state, true
+	return e.Value.(*cachedTarget).target
 }
 
-func (c *stateCache) put(t scrape.Target, st *scrape.State) {
-	own := c.of(t)
-	if e, ok := own[t]; ok {
-		c.remove(own, e)
+// put keeps t as the one used last.
+func (c *targetCache) put(t *target) {
+	if e, ok := c.partitions[t.partition][t.Target]; ok {
+		c.remove(e)
 	}
-	entry := &cachedState{target: t, state: st, size: int64(st.Size()) + entryOverhead + int64(len(t.Account)+len(t.Source)+len(t.Name))}
-	own[t] = c.used.PushFront(entry)
-	c.bytes += entry.size
-	for c.bytes > c.most && c.used.Len() > 1 {
-		oldest := c.used.Back()
-		c.remove(c.of(oldest.Value.(*cachedState).target), oldest)
+	entry := &cachedTarget{target: t, bytes: t.size()}
+	c.partitions[t.partition][t.Target] = c.used.PushFront(entry)
+	c.bytes += entry.bytes
+	for c.bytes > c.most {
+		c.remove(c.used.Back())
 		c.metrics.cacheEvictions.Inc()
 	}
-	c.metrics.cacheBytes.Set(float64(c.bytes))
+	c.report()
 }
 
-// forget drops the states of partition p.
-func (c *stateCache) forget(p int) {
+// forget drops the targets of partition p.
+func (c *targetCache) forget(p int) {
 	for _, e := range c.partitions[p] {
-		c.remove(c.partitions[p], e)
+		c.remove(e)
 	}
-	c.metrics.cacheBytes.Set(float64(c.bytes))
+	c.report()
 }
 
-func (c *stateCache) remove(own map[scrape.Target]*list.Element, e *list.Element) {
-	entry := c.used.Remove(e).(*cachedState)
-	delete(own, entry.target)
-	c.bytes -= entry.size
+func (c *targetCache) remove(e *list.Element) {
+	entry := c.used.Remove(e).(*cachedTarget)
+	delete(c.partitions[entry.partition], entry.Target)
+	c.bytes -= entry.bytes
+}
+
+func (c *targetCache) report() {
+	c.metrics.cacheBytes.Set(float64(c.bytes))
+	c.metrics.cacheTargets.Set(float64(c.used.Len()))
 }

@@ -2,10 +2,11 @@ package assembler
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 
+	"github.com/hashicorp/golang-lru/v2/simplelru"
 	"go.uber.org/zap"
 
 	"github.com/zstats/zstats/pkg/bus"
@@ -14,78 +15,145 @@ import (
 	"github.com/zstats/zstats/pkg/scrape"
 )
 
-// Reasons of dead letters and marks, beside those of scrape.Outcome.
+// Reasons of dead letters beside those for which the fold refuses blobs. These letters hold a message as it was.
 const (
-	reasonUndecodable = "undecodable" // the message can't be decoded or makes the fold panic
-	reasonUnfit       = "unfit"       // a difference fits no value: the state has lost the collector's values
-	reasonStrict      = "strict"      // a value is inferred and the account wants none
-	reasonSchema      = "schema"      // the schema is gone
+	reasonMisplaced   = "misplaced"   // it names no target, or one whose subject is another
+	reasonUndecodable = "undecodable" // it can't be decoded
+	reasonPanic       = "panic"       // it makes the fold panic
 )
 
-// headerRawSequence is on a dead letter: the sequence of its message in RAW.
-const headerRawSequence = "Zs-Raw-Sequence"
+// letterReasons returns all reasons of dead letters.
+func letterReasons() []string {
+	return append(refusalReasons(), reasonMisplaced, reasonUndecodable, reasonPanic)
+}
 
-// buryRefused adds the blobs that a message's fold refused to the dead letters.
-func (s *step) buryRefused(ctx context.Context, m message, r result) error {
-	if len(r.refused) == 0 {
-		return nil
-	}
-	blobs := make([]*scrape.Blob, len(r.refused))
-	for i, f := range r.refused {
-		blobs[i] = f.blob
-		s.a.metrics.dead.WithLabelValues(f.outcome.Reason).Inc()
+// HeaderRawSequence is on each dead letter of the assembler: the sequence in RAW of the message that it comes from. Two letters
+// on one subject with the same HeaderRawSequence are copies of each other; one message gives at most one letter.
+const HeaderRawSequence = "Zs-Raw-Sequence"
+
+// maxDetail bounds a letter's detail, in bytes. A panic's stack can be long.
+const maxDetail = 4 << 10
+
+// poison is the error of a message that can't be folded as a whole, now or later. It concerns no other message.
+type poison struct {
+	reason string
+	err    error
+}
+
+func (p *poison) Error() string { return p.reason + ": " + p.err.Error() }
+func (p *poison) Unwrap() error { return p.err }
+
+// letter is a dead letter on its way to DEAD.
+type letter struct {
+	id      letterID
+	reason  string
+	message bus.Message
+}
+
+type letterID struct {
+	subject  string
+	sequence uint64 // in RAW
+}
+
+// buried remembers dead letters that are durable, so that a batch that is tried again and again does not fill DEAD with
+// copies. It remembers the last so many; beyond that, and in other processes, copies are told by HeaderRawSequence.
+type buried struct {
+	lru *simplelru.LRU[letterID, struct{}]
+}
+
+func newBuried() *buried {
+	const size = 16 << 10
+	lru, _ := simplelru.NewLRU[letterID, struct{}](size, nil) // fails only for a size that is not positive
+	return &buried{lru}
+}
+
+func (b *buried) has(id letterID) bool { return b.lru.Contains(id) }
+func (b *buried) add(id letterID)      { b.lru.Add(id, struct{}{}) }
+
+// buryRefused makes a dead letter of a message's refused blobs.
+func (s *step) buryRefused(j *job, all []refused) error {
+	blobs := make([]*scrape.Blob, len(all))
+	for i, r := range all {
+		blobs[i] = r.blob
 	}
 	payload, err := event.EncodeBlobs(blobs)
 	if err != nil {
-		return fmt.Errorf("%s: %w", m.target, err)
+		return fmt.Errorf("encode refused blobs of %s: %w", j.target, err)
 	}
-	first := r.refused[0]
-	return s.bury(ctx, m.target, &eventpb.DeadLetter{
-		Reason:      first.outcome.Reason,
-		Detail:      fmt.Sprintf("generation %d does not follow; %d blobs refused", first.blob.Generation, len(blobs)),
-		RawSequence: m.arrival.Sequence,
-		ReceivedUs:  m.arrival.Received,
-		Payload:     payload,
+	return s.bury(j, j.target.Target, &eventpb.DeadLetter{
+		Reason:  all[0].reason,
+		Detail:  refusalDetail(j.target.state, all),
+		Payload: payload,
 	})
 }
 
-// buryUndecoded adds a whole message to the dead letters and asks its target, if that is known, for a full blob.
-func (s *step) buryUndecoded(ctx context.Context, d bus.Delivery, m message, cause error) error {
-	s.a.metrics.dead.WithLabelValues(reasonUndecodable).Inc()
-	target := m.target
-	if target.Account == "" || target.Name == "" {
-		target = scrape.Target{Account: "unknown", Name: d.Subject}
-	} else {
-		s.mark(target, d.Sequence, reasonUndecodable)
+// refusalDetail says what was refused, and what it should have followed.
+func refusalDetail(st *scrape.State, all []refused) string {
+	first := all[0].blob
+	detail := fmt.Sprintf("assembler: %d blobs refused, the first of generation %d with %d samples", len(all), first.Generation, first.Samples)
+	if st == nil {
+		return detail + "; nothing is known of the target"
 	}
-	return s.bury(ctx, target, &eventpb.DeadLetter{
-		Reason:      reasonUndecodable,
-		Detail:      cause.Error(),
-		RawSequence: d.Sequence,
-		ReceivedUs:  m.arrival.Received,
-		Payload:     d.Data,
-		Undecoded:   true,
+	return detail + fmt.Sprintf("; the target's last scrape has generation %d and %d samples", st.Generation, len(st.Values))
+}
+
+// buryWhole makes a dead letter of a message as it is, and asks its target for a full blob.
+func (s *step) buryWhole(j *job, p *poison) error {
+	s.tally.poison++
+	var name scrape.Target
+	switch {
+	case j.target != nil && j.fault == nil:
+		name = j.target.Target
+		j.target.request(j.delivery.Sequence, p.reason)
+	case j.target != nil:
+		name = j.target.Target
+	default:
+		name = scrape.Target{Account: "unknown", Name: j.delivery.Subject}
+	}
+	return s.bury(j, name, &eventpb.DeadLetter{
+		Reason:    p.reason,
+		Detail:    "assembler: " + p.err.Error(),
+		Payload:   j.delivery.Data,
+		Undecoded: true,
 	})
 }
 
-// bury adds a dead letter, unless a repetition of this step has published it already.
-func (s *step) bury(ctx context.Context, t scrape.Target, letter *eventpb.DeadLetter) error {
-	subject := event.DeadSubject(t)
-	last, err := s.a.o.Bus.Last(ctx, event.Dead, subject)
-	if err != nil && !errors.Is(err, bus.ErrNotFound) {
-		return fmt.Errorf("last dead letter of %s: %w", t, err)
-	}
-	if before, _ := strconv.ParseUint(last.Header[headerRawSequence], 10, 64); err == nil && before >= letter.RawSequence {
+// bury adds a dead letter to those of the batch.
+func (s *step) bury(j *job, name scrape.Target, l *eventpb.DeadLetter) error {
+	d := j.delivery
+	l.RawSequence = d.Sequence
+	l.ReceivedUs, _ = strconv.ParseInt(d.Header[event.HeaderReceived], 10, 64) // 0 if the message doesn't say
+	l.Detail = strings.ToValidUTF8(l.Detail[:min(len(l.Detail), maxDetail)], "")
+	s.a.deadLog.Do(func() {
+		s.a.logger.Warn("what was received can't be folded and goes to the dead letters", zap.Stringer("target", name),
+			zap.String("reason", l.Reason), zap.Uint64("raw_sequence", d.Sequence), zap.String("detail", l.Detail))
+	})
+	id := letterID{event.DeadSubject(name), d.Sequence}
+	if s.a.buried.has(id) {
 		return nil
 	}
-	data, err := event.Marshal(letter)
+	data, err := event.Marshal(l)
 	if err != nil {
-		return fmt.Errorf("dead letter of %s: %w", t, err)
+		return fmt.Errorf("dead letter of %s: %w", name, err)
 	}
-	h := event.TargetHeader(t)
-	h[headerRawSequence] = strconv.FormatUint(letter.RawSequence, 10)
-	s.dead = append(s.dead, bus.Message{Subject: subject, Header: h, Data: data})
-	s.a.log.Warn("what was received can't be folded and goes to the dead letters",
-		zap.Stringer("target", t), zap.String("reason", letter.Reason), zap.Uint64("raw_sequence", letter.RawSequence))
+	header := event.TargetHeader(name)
+	header[HeaderRawSequence] = strconv.FormatUint(d.Sequence, 10)
+	s.letters = append(s.letters, letter{id, l.Reason, bus.Message{Subject: id.subject, Header: header, Data: data}})
+	return nil
+}
+
+// publishLetters appends the batch's dead letters to DEAD.
+func (s *step) publishLetters(ctx context.Context) error {
+	messages := make([]bus.Message, len(s.letters))
+	for i, l := range s.letters {
+		messages[i] = l.message
+	}
+	if err := s.a.log.AppendAll(ctx, event.Dead, messages); err != nil {
+		return fmt.Errorf("publish %d dead letters: %w", len(messages), err)
+	}
+	for _, l := range s.letters {
+		s.a.buried.add(l.id)
+		s.tally.letters[l.reason]++
+	}
 	return nil
 }

@@ -5,41 +5,50 @@ import (
 	"fmt"
 	"strconv"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/zstats/zstats/pkg/event"
 	"github.com/zstats/zstats/pkg/scrape"
 )
 
-// mark asks ingest for a full blob of a target that is behind a message of RAW.
-type mark struct {
-	sequence uint64
-	reason   string
+// Reasons of marks beside those for which the fold refuses blobs and those of poison.
+const (
+	reasonUnfit  = "unfit"       // a difference fits no value: the state has lost the collector's values
+	reasonStrict = "strict"      // a value is not proven, and the account wants none such
+	reasonSchema = "schema_lost" // the schema is kept nowhere any more
+)
+
+// markReasons returns all reasons of marks.
+func markReasons() []string {
+	return append(refusalReasons(), reasonUndecodable, reasonPanic, reasonUnfit, reasonStrict, reasonSchema)
 }
 
-// markAfter marks a message's target, or notes that it has sent a full blob.
-func (s *step) markAfter(m message, r result) {
-	switch {
-	case r.resync != "":
-		s.mark(m.target, m.arrival.Sequence, r.resync)
-	case r.full:
-		delete(s.marks, m.target)
-		delete(s.a.marked, m.target)
-	}
-}
-
-// mark marks a target once until its next full blob: a chain of blobs that can't be folded would mark it again and again.
-func (s *step) mark(t scrape.Target, sequence uint64, reason string) {
-	if _, ok := s.marks[t]; !ok && !s.a.marked[t] {
-		s.marks[t] = mark{sequence, reason}
-	}
-}
-
-func (a *Assembler) putMarks(ctx context.Context, marks map[scrape.Target]mark) error {
-	for t, m := range marks {
-		if err := a.o.Marks.Put(ctx, event.TargetKey(t), strconv.AppendUint(nil, m.sequence, 10)); err != nil {
-			return fmt.Errorf("mark %s: %w", t, err)
+// refusalReasons returns all reasons for which the fold refuses blobs.
+func refusalReasons() []string {
+	var all []string
+	for _, r := range scrape.Reasons() {
+		if r != scrape.ReasonDuplicate {
+			all = append(all, r)
 		}
-		a.marked[t] = true
-		a.metrics.marks.WithLabelValues(m.reason).Inc()
 	}
-	return nil
+	return all
+}
+
+// publishMarks puts the batch's marks, several at a time.
+func (s *step) publishMarks(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(parallel)
+	for _, t := range s.order {
+		if t.mark.sequence == 0 {
+			continue
+		}
+		s.tally.marks[t.mark.reason]++
+		group.Go(func() error {
+			if err := s.a.marks.Put(ctx, event.TargetKey(t.Target), strconv.AppendUint(nil, t.mark.sequence, 10)); err != nil {
+				return fmt.Errorf("mark %s for a resync: %w", t, err)
+			}
+			return nil
+		})
+	}
+	return group.Wait()
 }

@@ -2,159 +2,232 @@ package assembler
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"runtime/debug"
-	"strconv"
 
 	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/zstats/zstats/pkg/bus"
 	"github.com/zstats/zstats/pkg/event"
 	"github.com/zstats/zstats/pkg/scrape"
 )
 
-// step is the work on one batch. Nothing of it counts before the batch is committed.
+// step is the work on one batch. Until the batch is done, its targets' states are kept here and nowhere else: those in the log
+// are older, and the cache may have no room for all of them.
 type step struct {
 	a       *Assembler
-	states  map[scrape.Target]*scrape.State // after the deliveries so far
+	jobs    []job              // one for each delivery
+	targets map[string]*target // by their subject in RAW
+	order   []*target          // in the order of their first deliveries
 	outputs []bus.Output
-	schemas map[string]bus.Message // by subject
-	dead    []bus.Message
-	marks   map[scrape.Target]mark
+	schemas publications
+	letters []letter
+	tally   tally
 }
 
-// message is one delivery, decoded.
-type message struct {
-	target  scrape.Target
-	arrival scrape.Arrival
-	blobs   []*scrape.Blob
+// job is one delivery and the target that it speaks of.
+type job struct {
+	delivery *bus.Delivery
+	target   *target // nil if the delivery names none
+	fault    error   // why the delivery can't be folded, whatever is in it
 }
 
-// fold applies the blobs of a delivery. An error means that the log could not be asked; what is wrong with the delivery itself
-// goes to the dead letters.
-func (s *step) fold(ctx context.Context, input int, d bus.Delivery) error {
-	m, err := decode(d)
-	if err != nil {
-		return s.buryUndecoded(ctx, d, m, err)
+// parallel is how many requests to the log may be open at once.
+const parallel = 16
+
+func newStep(a *Assembler, batch []bus.Delivery) *step {
+	s := &step{
+		a:       a,
+		jobs:    make([]job, len(batch)),
+		targets: make(map[string]*target, len(batch)),
+		outputs: make([]bus.Output, 0, len(batch)),
+		schemas: newPublications(),
+		tally:   newTally(),
 	}
-	st, err := s.state(ctx, m.target)
-	if err != nil {
-		return err
+	for i := range batch {
+		s.jobs[i].delivery = &batch[i]
 	}
-	r := s.apply(m, st)
-	if r.panicked != "" {
-		return s.buryUndecoded(ctx, d, m, fmt.Errorf("the fold panicked: %s", r.panicked))
+	return s
+}
+
+// load finds out whose the deliveries are and reads the states that are not in memory, several at a time.
+func (s *step) load(ctx context.Context) error {
+	var missing []*target
+	for i := range s.jobs {
+		if s.assign(&s.jobs[i]) {
+			missing = append(missing, s.jobs[i].target)
+		}
 	}
-	if err := s.announce(ctx, m, &r); err != nil {
-		return err
-	}
-	for _, rebuilt := range r.states {
-		if err := s.emit(input, m.target, rebuilt); err != nil {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(parallel)
+	for _, t := range missing {
+		group.Go(func() (err error) {
+			t.state, err = s.a.read(ctx, t)
 			return err
-		}
+		})
 	}
-	s.states[m.target] = r.last
-	s.markAfter(m, r)
-	return s.buryRefused(ctx, m, r)
+	return group.Wait()
 }
 
-// decode reads a delivery. On an error the message holds what could be read.
-func decode(d bus.Delivery) (m message, err error) {
-	if m.target, err = d.Header.Target(); err != nil {
-		return m, err
+// assign sets a job's target and reports whether its state is missing.
+func (s *step) assign(j *job) (missing bool) {
+	s.tally.bytesIn += len(j.delivery.Data)
+	t := s.targets[j.delivery.Subject]
+	if name, err := j.delivery.Header.Target(); t != nil && err == nil && name == t.Target {
+		j.target = t
+		return false
 	}
-	m.arrival.Sequence = d.Sequence
-	if m.arrival.Received, err = strconv.ParseInt(d.Header[event.HeaderReceived], 10, 64); err != nil {
-		return m, fmt.Errorf("header %s: %w", event.HeaderReceived, err)
-	}
-	m.blobs, err = event.DecodeBlobs(d.Data)
-	return m, err
-}
-
-// result is what the fold made of one message.
-type result struct {
-	states   []*scrape.State // the accepted blobs' states, in order
-	schemas  []*scrape.Schema
-	last     *scrape.State // after the message
-	refused  []refusal
-	resync   string // why the target must send a full blob, or ""
-	full     bool   // the last full blob came after whatever asked for a resync
-	panicked string
-}
-
-// refusal is a blob that can't be folded.
-type refusal struct {
-	blob    *scrape.Blob
-	outcome scrape.Outcome
-}
-
-// apply folds the blobs of a message into a state. It is pure but for metrics and the log.
-func (s *step) apply(m message, st *scrape.State) (r result) {
-	defer func() {
-		if p := recover(); p != nil {
-			r.panicked = fmt.Sprintf("%v\n%s", p, debug.Stack())
-		}
-	}()
-	r.last = st
-	for _, b := range m.blobs {
-		next, o := r.last.Apply(b, m.arrival)
-		s.a.metrics.outcome(b.Full(), o)
-		s.noteConflict(m.target, r.last, b, o)
-		switch o.Verdict {
-		case scrape.Accepted:
-			r.accept(next, b, o, s.a.o.Strict(m.target.Account))
-		case scrape.Orphan, scrape.Unusable:
-			r.refused = append(r.refused, refusal{b, o})
-			r.resync, r.full = o.Reason, false
-		}
-	}
-	return r
-}
-
-func (r *result) accept(next *scrape.State, b *scrape.Blob, o scrape.Outcome, strict bool) {
-	r.last = next
-	r.states = append(r.states, next)
-	r.schemas = append(r.schemas, b.Schema)
-	switch {
-	case b.Full():
-		r.resync, r.full = "", true
-	case o.Resync:
-		r.resync, r.full = reasonUnfit, false
-	case strict && o.Inferred > 0:
-		r.resync, r.full = reasonStrict, false
-	}
-}
-
-// noteConflict makes it visible that two collectors use one target's name: one of them goes on with a run that the other
-// has interrupted.
-func (s *step) noteConflict(t scrape.Target, st *scrape.State, b *scrape.Blob, o scrape.Outcome) {
-	if o.Verdict == scrape.Duplicate || len(st.Runs) < 2 {
-		return
-	}
-	for _, r := range st.Runs[:len(st.Runs)-1] {
-		if scrape.Follows(r.Last, b.Generation) {
-			s.a.metrics.conflicts.Inc()
-			s.a.log.Warn("two collectors seem to use the name of one target: a run goes on that another has interrupted",
-				zap.Stringer("target", t), zap.Int64("generation", b.Generation))
-			return
-		}
-	}
-}
-
-// emit adds a rebuilt scrape to what is committed.
-func (s *step) emit(input int, t scrape.Target, st *scrape.State) error {
-	data, err := event.EncodeState(st)
+	t, kept, err := s.a.owner(j.delivery)
+	j.target, j.fault = t, err
 	if err != nil {
-		return fmt.Errorf("%s: %w", t, err)
+		return false
 	}
-	s.a.metrics.scrapes.Inc()
-	s.a.metrics.samples.Add(float64(len(st.Values)))
-	s.a.metrics.inferred.Add(float64(len(st.Inferred)))
-	s.a.metrics.bytesOut.Add(float64(len(data)))
-	s.outputs = append(s.outputs, bus.Output{Input: input, Message: bus.Message{
-		Subject: event.ScrapeSubject(t, s.a.o.Partitions),
-		Header:  event.TargetHeader(t),
-		Data:    data,
-	}})
+	t.remembered = kept
+	s.targets[t.subject] = t
+	s.order = append(s.order, t)
+	if kept {
+		s.tally.hits++
+	} else {
+		s.tally.misses++
+	}
+	return !kept
+}
+
+// read returns a target's state as the log's leader knows it, nil if there is none. One that can't be decoded counts as none,
+// so that its target goes on with its next full blob.
+func (a *Assembler) read(ctx context.Context, t *target) (*scrape.State, error) {
+	m, err := a.log.Last(ctx, event.Scrapes, t.output)
+	if errors.Is(err, bus.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("state of %s: %w", t, err)
+	}
+	var st *scrape.State
+	err = guard(func() (err error) {
+		st, err = event.DecodeState(m.Data)
+		return err
+	})
+	if err != nil {
+		a.metrics.statesDamaged.Inc()
+		a.logger.Error("state in the log can't be decoded, the target needs a full blob",
+			zap.Stringer("target", t), zap.Uint64("sequence", m.Sequence), zap.Error(err))
+		return nil, nil
+	}
+	return st, nil
+}
+
+// fold handles one delivery. An error means that the log could not be asked; what is wrong with the delivery itself goes to
+// the dead letters.
+func (s *step) fold(ctx context.Context, i int) error {
+	err := s.rebuild(ctx, i)
+	var p *poison
+	if errors.As(err, &p) {
+		return s.buryWhole(&s.jobs[i], p)
+	}
+	return err
+}
+
+// rebuild folds one delivery into its target's state. After an error, poison or not, the target is as it was before.
+func (s *step) rebuild(ctx context.Context, i int) error {
+	j := &s.jobs[i]
+	if j.fault != nil {
+		return &poison{reasonMisplaced, j.fault}
+	}
+	m, err := decode(j.delivery)
+	if err != nil {
+		return &poison{reasonUndecodable, err}
+	}
+	f, err := s.foldChecked(ctx, j.target, m)
+	if err != nil {
+		return err
+	}
+	if err := s.announce(ctx, j.target, f); err != nil {
+		return err
+	}
+	outputs, err := j.target.outputs(i, f.accepted)
+	if err != nil {
+		return &poison{reasonUndecodable, err}
+	}
+	s.outputs = append(s.outputs, outputs...)
+	return s.conclude(j, f)
+}
+
+// foldChecked folds a message. Before blobs are refused because of a state from an earlier batch, it is compared with the log.
+func (s *step) foldChecked(ctx context.Context, t *target, m message) (*folded, error) {
+	f, err := s.a.foldGuarded(t, m)
+	if err != nil || len(f.refused) == 0 || !t.remembered {
+		return f, err
+	}
+	st, err := s.a.read(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	t.remembered = false
+	if sameState(st, t.state) {
+		return f, nil
+	}
+	s.a.metrics.statesStale.Inc()
+	s.a.logger.Error("state in memory is not the one in the log, going on with the log's", zap.Stringer("target", t))
+	t.state = st
+	return s.a.foldGuarded(t, m)
+}
+
+// sameState tells a target's states apart: each accepted blob has its own epoch.
+func sameState(a, b *scrape.State) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return a.Epoch == b.Epoch && a.Generation == b.Generation
+}
+
+// conclude makes what a message was folded to the target's, and asks for what must follow.
+func (s *step) conclude(j *job, f *folded) error {
+	t := j.target
+	if len(f.accepted) > 0 {
+		t.state = f.state
+		t.remembered = false
+	}
+	if f.full {
+		t.settle()
+	}
+	if f.resync != "" {
+		t.request(j.delivery.Sequence, f.resync)
+	}
+	s.tally.add(f)
+	for _, g := range f.conflicts {
+		s.a.conflictLog.Do(func() {
+			s.a.logger.Warn("two collectors seem to use the name of one target: a run goes on that another one has interrupted",
+				zap.Stringer("target", t), zap.Int64("generation", g))
+		})
+	}
+	if len(f.refused) > 0 {
+		return s.buryRefused(j, f.refused)
+	}
 	return nil
+}
+
+// outputs returns the messages for SCRAPES of the states that delivery i has led to.
+func (t *target) outputs(i int, accepted []accepted) ([]bus.Output, error) {
+	outputs := make([]bus.Output, len(accepted))
+	for k, a := range accepted {
+		data, err := event.EncodeState(a.state)
+		if err != nil {
+			return nil, fmt.Errorf("encode state: %w", err)
+		}
+		outputs[k] = bus.Output{Input: i, Message: bus.Message{Subject: t.output, Header: t.header, Data: data}}
+	}
+	return outputs, nil
+}
+
+// publish makes what goes beside the scrapes durable: schemas, dead letters, marks.
+func (s *step) publish(ctx context.Context) error {
+	if err := s.publishSchemas(ctx); err != nil {
+		return err
+	}
+	if err := s.publishLetters(ctx); err != nil {
+		return err
+	}
+	return s.publishMarks(ctx)
 }
