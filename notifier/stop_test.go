@@ -28,7 +28,7 @@ func TestStopUnderLoad(t *testing.T) {
 		readers.Go(func() {
 			var err error
 			for count := 0; err == nil; count++ {
-				if _, err = s.Recv(); count == 1000 {
+				if _, err = s.Recv(); count == 300 {
 					ready.Done()
 				}
 			}
