@@ -56,6 +56,28 @@ func TestResendIsOneRequestWithTheFullBlobs(t *testing.T) {
 	})
 }
 
+// A request may have both, code 1 for an incremental blob and then for a full one behind it.
+func TestResendOfFullBlobsBehindAnIncremental(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, func(n int) string {
+			if n < 5 {
+				return counting(n)
+			}
+			return counting(n) + "more 1\n"
+		})
+		w.options.Flush = 50 * time.Second // four blobs
+		w.server.faults = []fault{answerNormally, forget}
+		w.run(3 * time.Minute)
+		w.checkAll()
+		if diff := cmp.Diff([]string{"fiii", "ifii", "ffff"}, kinds(w.server.requests)[:3]); diff != "" {
+			t.Error(diff)
+		}
+		if wait := w.server.times[2].Sub(w.server.times[1]); wait > time.Millisecond {
+			t.Errorf("the full blobs come %v later", wait)
+		}
+	})
+}
+
 func TestLostAnswerRepeatsTheSame(t *testing.T) {
 	for name, lost := range map[string]fault{"incremental": storeAndCut, "full": cut} {
 		t.Run(name, func(t *testing.T) {
@@ -95,6 +117,37 @@ func TestCodeFailedDropsThatBlobOnly(t *testing.T) {
 		w.check("h1:80.job", w.target(1).said)
 		w.checkMetrics(map[string]float64{"dropped_total{failed}": 1})
 	})
+}
+
+// A blob behind one that was given up goes full without the server's asking.
+func TestBlobBehindALostOneIsFull(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, counting)
+		w.options.Flush = time.Second
+		w.server.faults = []fault{answerNormally, answerNormally, func(x *exchange) {
+			x.reply(zstatsv1.NewResponse(0, []int8{zstatsv1.CodeFailed}))
+		}}
+		w.run(75 * time.Second)
+		if diff := cmp.Diff([]string{"f", "i", "i", "f", "i", "i"}, kinds(w.server.requests)); diff != "" {
+			t.Error(diff)
+		}
+		w.checkMetrics(map[string]float64{"fulls_total{gap}": 1, "fulls_total{resend}": 0, "dropped_total{failed}": 1})
+	})
+}
+
+// The token goes to no other server, whatever the server says.
+func TestRedirectsAreNotFollowed(t *testing.T) {
+	for _, status := range []int{302, 307, 308} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, counting)
+			w.network.serve(t, "thief", http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+				t.Errorf("a stranger gets %s %s %v", r.Method, r.URL, r.Header)
+			}))
+			w.server.faults = []fault{answerStatus(status, "Location", "http://thief/")}
+			w.run(5 * time.Minute)
+			w.checkAll()
+		})
+	}
 }
 
 // The first collector gives up blobs with code 1 beside one with code 2.
@@ -186,7 +239,7 @@ func TestFullQueueRefusesTheNewest(t *testing.T) {
 				stop := w.start()
 				time.Sleep(10 * time.Minute)
 				w.server.set(func() { w.server.constant = nil })
-				time.Sleep(3*time.Minute + time.Second/2)
+				time.Sleep(3*time.Minute + aside)
 				stop()
 				refused := int(w.metric("scrapes_total", "refused"))
 				arrived := len(w.server.rebuilt["h0:80.job"])
@@ -214,7 +267,7 @@ func TestUnauthorizedIsKeptAndLoud(t *testing.T) {
 		stop := w.start()
 		time.Sleep(10 * time.Minute)
 		w.server.set(func() { w.server.constant = nil })
-		time.Sleep(time.Minute + time.Second/2)
+		time.Sleep(time.Minute + aside)
 		stop()
 		w.checkAll()
 		if n := logs.FilterLevelExact(zap.ErrorLevel).Len(); n < 5 || n > 12 {
@@ -312,7 +365,7 @@ func TestStopIsBounded(t *testing.T) {
 				w := newWorld(t, counting)
 				w.server.constant = constant
 				stop := w.start()
-				time.Sleep(2*time.Minute + time.Second/2)
+				time.Sleep(2*time.Minute + aside)
 				before := time.Now()
 				stop()
 				if took := time.Since(before); took != 5*time.Second {

@@ -35,7 +35,7 @@ func TestFaults(t *testing.T) {
 							w.server.faults = append(w.server.faults, fault)
 						}
 					})
-					time.Sleep(10*time.Minute + time.Second/2)
+					time.Sleep(10*time.Minute + aside)
 					stop()
 					if len(w.server.faults) > 0 {
 						t.Fatal("the fault did not happen")
@@ -74,7 +74,7 @@ func randomFaults(t *testing.T, seed int64) {
 		})
 		time.Sleep(time.Duration(r.Intn(120)) * time.Second)
 	}
-	time.Sleep(20*time.Minute + time.Second/2)
+	time.Sleep(20*time.Minute + aside)
 	stop()
 	w.checkAll()
 }

@@ -194,13 +194,11 @@ func (q *queue) due(now time.Time) (time.Duration, bool) {
 func (q *queue) keep(undelivered []*pending) (lost int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	undelivered = inMemory(undelivered)
-	left := len(undelivered) + len(q.waiting)
-	if q.buffer != nil {
-		left -= q.buffer.store(undelivered)
-		left -= q.buffer.store(q.waiting)
+	left := append(inMemory(undelivered), q.waiting...)
+	if q.buffer == nil {
+		return len(left)
 	}
-	return left
+	return len(left) - q.buffer.store(left)
 }
 
 // queueStats are the figures of a queue.

@@ -124,7 +124,7 @@ func TestMinPollSecs(t *testing.T) {
 		w.options.Flush = time.Second
 		w.server.minPoll = time.Minute
 		stop := w.start()
-		time.Sleep(10*time.Minute + time.Second/2)
+		time.Sleep(10*time.Minute + aside)
 		w.server.set(func() { w.server.faults = []fault{cut, answerStatus(503)} })
 		time.Sleep(10 * time.Minute)
 		if n := len(w.target(0).scraped); n != 21 {

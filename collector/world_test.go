@@ -120,11 +120,14 @@ func (w *world) start() (stop func()) {
 	}
 }
 
-// run lets a collector work for some time. Half a second is added, because scrapes happen on whole ones.
+// aside is added to the time at which a collector stops, so that no scrape happens just then.
+const aside = 300 * time.Millisecond
+
+// run lets a collector work for some time.
 func (w *world) run(d time.Duration) {
 	w.t.Helper()
 	stop := w.start()
-	time.Sleep(d + 500*time.Millisecond)
+	time.Sleep(d + aside)
 	stop()
 }
 
