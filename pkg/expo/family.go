@@ -170,7 +170,7 @@ func identity(r *row) uint64 {
 	return h
 }
 
-// fnv is the 64-bit FNV-1a hash of two strings with a byte between them that occurs in no text.
+// fnv is the mixed 64-bit FNV-1a hash of two strings with a byte between them that occurs in no text.
 func fnv(a, b string) uint64 {
 	const offset, prime = 14695981039346656037, 1099511628211
 	h := uint64(offset)
@@ -181,7 +181,15 @@ func fnv(a, b string) uint64 {
 	for i := 0; i < len(b); i++ {
 		h = (h ^ uint64(b[i])) * prime
 	}
-	return h
+	return mix(h)
+}
+
+// mix spreads a hash over all its bits, so that sums of hashes differ: a last byte that is one more moves FNV's hash by a constant,
+// and the sum for two labels would not change if the other's last byte is one less. It is the finaliser of MurmurHash3.
+func mix(h uint64) uint64 {
+	h = (h ^ h>>33) * 0xff51afd7ed558ccd
+	h = (h ^ h>>33) * 0xc4ceb9fe1a85ec53
+	return h ^ h>>33
 }
 
 // refuseMisfits refuses compounds that have the name of a row which doesn't claim them.

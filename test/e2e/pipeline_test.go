@@ -11,7 +11,9 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 
+	"github.com/zstats/zstats/pkg/checker"
 	"github.com/zstats/zstats/pkg/event/eventpb"
+	"github.com/zstats/zstats/pkg/scrape"
 	"github.com/zstats/zstats/test/corpus"
 	"github.com/zstats/zstats/test/harness"
 )
@@ -182,6 +184,38 @@ func checkEvents(t *testing.T, z *harness.Zstats, name string) {
 		}
 		i++
 	}
+}
+
+// readEvents returns the first n events.
+func readEvents(t *testing.T, z *harness.Zstats, n int) []checker.Notified {
+	t.Helper()
+	conn, err := grpc.NewClient(z.NotifierAddr, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	stream, err := eventpb.NewNotifierClient(conn).Subscribe(ctx, &eventpb.SubscribeRequest{
+		From: &eventpb.SubscribeRequest_FromSequence{FromSequence: 1},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []checker.Notified
+	for len(all) < n {
+		m, err := stream.Recv()
+		if err != nil {
+			t.Fatalf("event %d of %d: %v", len(all)+1, n, err)
+		}
+		if e := m.GetScrapeWritten(); e != nil {
+			all = append(all, checker.Notified{
+				Target:     scrape.Target{Account: e.Account, Source: e.Source, Name: e.Target},
+				Generation: e.Generation, Epoch: e.EpochUs, Sequence: e.Sequence,
+			})
+		}
+	}
+	return all
 }
 
 // waitFor tries until check returns nil.
