@@ -151,7 +151,7 @@ func fleet(t testing.TB, r *rand.Rand, targets, rounds int) []bus.Message {
 			case r.Intn(30) == 0:
 				d.next() // lost: what follows is an orphan
 			case r.Intn(30) == 0 && len(blob.Values) > 0:
-				blob.Values[0] = 0.1 // leaves values that are not proven
+				blob.Values[0] = 0.1 // fits no value, as all are whole
 			}
 			all = append(all, rawMessage(t, target, seconds(round*10+i), blob))
 		}
@@ -209,11 +209,13 @@ func TestTakeoverChangesNothing(t *testing.T) {
 	two := openNode(t)
 	for i := 0; len(messages) > 0; i++ {
 		size := min(len(messages), 1+r.Intn(200))
-		stop := run(t, two.assemble(t, func(o *Options) {
+		a := two.assemble(t, func(o *Options) {
 			o.ID = fmt.Sprintf("worker-%d", i%3)
 			o.MaxBatch = 1 + r.Intn(20)
 			o.CacheBytes = 1 + r.Int63n(20_000)
-		}))
+		})
+		stop := run(t, a)
+		eventually(t, "the next assembler works", a.Ready)
 		two.feed(t, messages[:size]...)
 		messages = messages[size:]
 		stop() // most likely in the midst of it

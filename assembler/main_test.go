@@ -105,12 +105,16 @@ func rawMessage(t testing.TB, target scrape.Target, received int64, blobs ...*sc
 func (n *node) feed(t testing.TB, messages ...bus.Message) []bus.Delivery {
 	t.Helper()
 	deliveries := make([]bus.Delivery, len(messages))
-	for i, m := range messages {
-		sequences, err := n.Append(t.Context(), event.Raw, m)
+	var sequences []uint64
+	for part := range slices.Chunk(messages, 500) {
+		stored, err := n.Append(t.Context(), event.Raw, part...)
 		if err != nil {
 			t.Fatal(err)
 		}
-		m.Sequence = sequences[0]
+		sequences = append(sequences, stored...)
+	}
+	for i, m := range messages {
+		m.Sequence = sequences[i]
 		p, ok := event.Partition(m.Subject)
 		if !ok {
 			t.Fatalf("subject %s is of no partition", m.Subject)
@@ -132,15 +136,16 @@ func (n *node) process(t testing.TB, a *Assembler, batch []bus.Delivery) []*scra
 
 func (n *node) commit(t testing.TB, outputs []bus.Output) []*scrape.State {
 	t.Helper()
-	var states []*scrape.State
+	messages := make([]bus.Message, len(outputs))
+	states := make([]*scrape.State, len(outputs))
 	for i, o := range outputs {
 		if i > 0 && o.Input < outputs[i-1].Input {
 			t.Fatalf("output %d comes from delivery %d, the one before from %d", i, o.Input, outputs[i-1].Input)
 		}
-		if _, err := n.Append(t.Context(), event.Scrapes, o.Message); err != nil {
-			t.Fatal(err)
-		}
-		states = append(states, decodeState(t, o.Message))
+		messages[i], states[i] = o.Message, decodeState(t, o.Message)
+	}
+	if err := n.AppendAll(t.Context(), event.Scrapes, messages); err != nil {
+		t.Fatal(err)
 	}
 	return states
 }

@@ -54,6 +54,7 @@ func (a *Assembler) owner(d *bus.Delivery) (t *target, kept bool, err error) {
 	}
 	if k := a.targets.peek(name, d.Partition); k != nil {
 		t, kept = new(*k), true
+		t.mark = mark{} // it was put
 	} else {
 		t = newTarget(name, a.o.Partitions)
 	}
