@@ -374,7 +374,7 @@ func TestCancelledBatchIsNoError(t *testing.T) {
 
 // TestLargeScrape writes a scrape that travels in parts, as does its schema, between two small ones.
 func TestLargeScrape(t *testing.T) {
-	const series = 120_000
+	const series = 110_000
 	b := newLog(t, t.TempDir())
 	small := node(t, 2, 1)
 	random := rand.New(rand.NewPCG(1, 2))

@@ -104,7 +104,7 @@ func TestRecordedScrapes(t *testing.T) {
 func TestAnyValue(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	e := new(Encoder)
-	for lines := range 60 {
+	for lines := range 40 {
 		m := NewModel(exposition(lines*lines, func(int) string { return "0.000000" }))
 		for range 4 {
 			check(t, m, exposition(lines*lines, func(int) string { return value(random) }), e)
