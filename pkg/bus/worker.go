@@ -50,8 +50,17 @@ type Processor interface {
 	// Process handles a batch of deliveries; those of one partition are in order. The outputs, whose Inputs must not descend,
 	// are committed with the checkpoints of the batch's partitions. On an error nothing is committed: after a pause the
 	// worker opens its partitions anew and delivers again from the last checkpoints.
+	//
+	// With a *Partial as its error, it has handled the beginning of the batch only. The outputs are of that, and are
+	// committed; the rest is handed over next.
 	Process(ctx context.Context, batch []Delivery) ([]Output, error)
 }
+
+// Partial says that a Processor handled only so many deliveries, because the outputs of the whole batch would take too much
+// memory. There is at least one, and at least one is left.
+type Partial struct{ Done int }
+
+func (p *Partial) Error() string { return fmt.Sprintf("handled only %d deliveries", p.Done) }
 
 // WorkerOptions configure a Worker.
 type WorkerOptions struct {
@@ -243,16 +252,19 @@ func (w *Worker) step(ctx, work context.Context, first delivery) {
 	if len(batch) == 0 {
 		return
 	}
-	outputs, err := w.process(work, input)
-	if err == nil {
-		err = w.commit(work, batch, outputs)
+	for len(batch) > 0 {
+		outputs, done, err := w.process(work, input)
+		if err == nil {
+			err = w.commit(work, batch[:done], outputs)
+		}
+		if err != nil {
+			w.fail(err)
+			return
+		}
+		w.backoff = minBackoff
+		w.metrics.committed(batch[:done], len(outputs), behind+uint64(len(batch)-done))
+		batch, input = batch[done:], input[done:]
 	}
-	if err != nil {
-		w.fail(err)
-		return
-	}
-	w.backoff = minBackoff
-	w.metrics.committed(batch, len(outputs), behind)
 	w.updateState()
 }
 
@@ -302,14 +314,20 @@ func (w *Worker) giveBack(batch []delivery) {
 	}
 }
 
-// process calls the processor and turns a panic into an error: one bad message must not end the process.
-func (w *Worker) process(ctx context.Context, input []Delivery) (outputs []Output, err error) {
+// process calls the processor and says how many deliveries it has handled. A panic becomes an error: one bad message must not
+// end the process.
+func (w *Worker) process(ctx context.Context, input []Delivery) (outputs []Output, done int, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
 		}
 	}()
-	return w.o.Processor.Process(ctx, input)
+	outputs, err = w.o.Processor.Process(ctx, input)
+	var partial *Partial
+	if errors.As(err, &partial) && 0 < partial.Done && partial.Done < len(input) {
+		return outputs, partial.Done, nil
+	}
+	return outputs, len(input), err
 }
 
 // fail gives up all partitions for a while, since what the processor and the sessions know may be wrong.

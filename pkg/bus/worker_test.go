@@ -40,6 +40,7 @@ type counter struct {
 	bus    *Bus
 	counts map[string]int
 	before func(batch []Delivery) error // called before a batch, may fail or block
+	most   int                          // deliveries to handle at a time, 0 for all
 }
 
 func (c *counter) Open(p int) {
@@ -55,6 +56,9 @@ func (c *counter) Process(ctx context.Context, batch []Delivery) ([]Output, erro
 	}
 	var out []Output
 	for i, d := range batch {
+		if i > 0 && i == c.most {
+			return out, fmt.Errorf("a pause: %w", &Partial{Done: i})
+		}
 		target, err := d.Header.Target()
 		if err != nil {
 			return nil, err
@@ -195,6 +199,25 @@ func TestWorkerRetriesAfterErrorsAndPanics(t *testing.T) {
 	start(t, w.Run)
 	feed(t, b, 4)
 	checkCounts(t, b, 7)
+}
+
+// TestPartialBatches: a processor may handle a batch piece by piece, and each piece is a step of its own.
+func TestPartialBatches(t *testing.T) {
+	b := oneNode(t)
+	feed(t, b, 9)
+	for i, c := range []*counter{{most: 1}, {most: 3}} {
+		c.bus, c.counts = b, make(map[string]int)
+		w, err := NewWorker(WorkerOptions{
+			Bus: b, Stage: counterStage(), Partitions: testPartitions, Processor: c, ID: strconv.Itoa(i), MaxBatch: 20, Logger: quiet(t),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		stop := start(t, w.Run)
+		checkCounts(t, b, 9+i)
+		stop()
+		feed(t, b, 1)
+	}
 }
 
 // TestPausedWorkerCommitsNothing stops a worker in the middle of a batch, as SIGSTOP would, lets another one take over and
