@@ -277,7 +277,7 @@ func (w *world) check() (duplicates int) {
 func TestAnyHistory(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	duplicates, acknowledged := 0, 0
-	for h := range uint64(100) {
+	for h := range uint64(60) {
 		t.Run(fmt.Sprintf("seed %d", seed+h), func(t *testing.T) {
 			w := newWorld(t, seed+h)
 			for range 150 {

@@ -120,7 +120,7 @@ func (o Options) complete() (Options, error) {
 		o.Logger = zap.NewNop()
 	}
 	if o.HeadLimit < 0 || o.MinPoll < 0 {
-		return o, fmt.Errorf("HeadLimit is %s and MinPoll %s: neither may be negative", o.HeadLimit, o.MinPoll)
+		return o, fmt.Errorf("options HeadLimit and MinPoll are %s and %s: neither may be negative", o.HeadLimit, o.MinPoll)
 	}
 	o.Limits.setDefaults()
 	return o, o.Limits.validate()
@@ -134,15 +134,15 @@ func (o *Options) required() error {
 	}
 	switch {
 	case o.Tokens == nil:
-		return errors.New("Tokens is required")
+		return errors.New("option Tokens is required")
 	case o.Raw == nil || o.Dead == nil:
-		return errors.New("Raw and Dead are required")
+		return errors.New("options Raw and Dead are required")
 	case o.Log == nil:
-		return errors.New("Log is required")
+		return errors.New("option Log is required")
 	case o.Marks == nil:
-		return errors.New("Marks is required")
+		return errors.New("option Marks is required")
 	case o.Partitions < 1:
-		return fmt.Errorf("Partitions is %d; it must be that of the log", o.Partitions)
+		return fmt.Errorf("option Partitions is %d; it must be that of the log", o.Partitions)
 	}
 	return nil
 }
