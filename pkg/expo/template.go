@@ -26,6 +26,7 @@ type Template struct {
 	// types are the places in text of the type of each histogram, counts the positions of the histograms' counts.
 	types  []int
 	counts []count
+	gzip   gzipPlan
 }
 
 // count is a bucket or the count of a histogram.
@@ -149,9 +150,9 @@ func (t *Template) Writes(position int) bool {
 	return t.ends[position] > t.ends[position-1]
 }
 
-// Size returns how many bytes of memory the template holds.
+// Size returns how many bytes of memory the template holds. PrepareGzip makes it larger, once.
 func (t *Template) Size() int {
-	size := int(unsafe.Sizeof(*t)) + cap(t.text) + 8*cap(t.ends) + 8*cap(t.types) + 8*cap(t.counts)
+	size := int(unsafe.Sizeof(*t)) + cap(t.text) + 8*cap(t.ends) + 8*cap(t.types) + 8*cap(t.counts) + t.gzip.plan.Load().size()
 	for _, l := range t.common {
 		size += int(unsafe.Sizeof(l)) + len(l.Name) + len(l.Value)
 	}

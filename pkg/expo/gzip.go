@@ -1,0 +1,114 @@
+package expo
+
+import (
+	"encoding/binary"
+	"hash/crc32"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/klauspost/compress/gzip"
+
+	"github.com/zstats/zstats/pkg/scrape"
+)
+
+// AppendGzip appends the text of a scrape, as Append makes it, gzipped: one member without name and time (RFC 1952). It
+// returns also the size of the text in bytes. The bytes depend on nothing but the schema and the scrape. It fails like
+// Append, and then returns dst as it was.
+//
+// What the schema lays down is compressed once, by PrepareGzip; after that only values and times are encoded. A scrape whose
+// histograms have negative counts has a text with other types, and is compressed from scratch, several times as slowly.
+func (t *Template) AppendGzip(dst []byte, s *scrape.Scrape) (data []byte, uncompressed int, err error) {
+	b := gzipBuffers.Get().(*gzipBuffer)
+	defer b.release()
+	if b.text, err = t.Append(b.text[:0], s); err != nil {
+		return dst, 0, err
+	}
+	t.PrepareGzip()
+	if p := t.gzip.plan.Load(); p != nil && !t.hasNegativeCount(s.Values) {
+		data = b.splice(dst, p)
+	} else {
+		data, err = b.compress(dst)
+	}
+	if err != nil {
+		return dst, 0, err
+	}
+	return data, len(b.text), nil
+}
+
+// gzipPlan is what PrepareGzip makes.
+type gzipPlan struct {
+	once sync.Once
+	plan atomic.Pointer[deflatePlan] // Size may be called meanwhile
+}
+
+// PrepareGzip compresses what the schema lays down, which takes about 7 µs and 100 bytes of memory for each series. The first
+// AppendGzip does it otherwise. Who keeps count of templates by their Size calls it before.
+func (t *Template) PrepareGzip() {
+	t.gzip.once.Do(func() { t.gzip.plan.Store(newDeflatePlan(t)) })
+}
+
+// hasNegativeCount reports whether Append declares a histogram untyped.
+func (t *Template) hasNegativeCount(values []float64) bool {
+	return slices.ContainsFunc(t.counts, func(c count) bool { return values[c.position] < 0 })
+}
+
+// gzipBuffers keeps what AppendGzip works in. It holds memory and no state: it is shared by all templates, because a
+// process has thousands of them and compresses with a few at a time.
+var gzipBuffers = sync.Pool{New: func() any { return new(gzipBuffer) }}
+
+// maxKeptBuffer is the largest text, in bytes, whose buffer is kept.
+const maxKeptBuffer = 4 << 20
+
+// gzipBuffer is the memory that one call of AppendGzip works in.
+type gzipBuffer struct {
+	text    []byte
+	encoder planEncoder
+	zip     *gzip.Writer // nil until it is needed
+}
+
+func (b *gzipBuffer) release() {
+	b.encoder.w = bitWriter{} // the caller's memory
+	if cap(b.text) <= maxKeptBuffer {
+		gzipBuffers.Put(b)
+	}
+}
+
+// splice appends the text as a gzip member whose deflate stream is the plan's.
+func (b *gzipBuffer) splice(dst []byte, p *deflatePlan) []byte {
+	// RFC 1952, section 2.3.1: the magic bytes, deflate, no flags, no time, no hint how hard was tried, unknown system.
+	dst = append(dst, 0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255)
+	dst = b.encoder.encode(dst, p, b.text)
+	dst = binary.LittleEndian.AppendUint32(dst, crc32.ChecksumIEEE(b.text))
+	return binary.LittleEndian.AppendUint32(dst, uint32(len(b.text)))
+}
+
+// compress appends the text as a gzip member made without a plan.
+func (b *gzipBuffer) compress(dst []byte) ([]byte, error) {
+	out := appender{dst}
+	if b.zip == nil {
+		zip, err := gzip.NewWriterLevel(&out, gzip.BestSpeed)
+		if err != nil {
+			return nil, err
+		}
+		b.zip = zip
+	} else {
+		b.zip.Reset(&out)
+	}
+	if _, err := b.zip.Write(b.text); err != nil {
+		return nil, err
+	}
+	if err := b.zip.Close(); err != nil {
+		return nil, err
+	}
+	b.zip.Reset(nil)
+	return out.dst, nil
+}
+
+// appender is a writer that appends to a slice.
+type appender struct{ dst []byte }
+
+func (a *appender) Write(p []byte) (int, error) {
+	a.dst = append(a.dst, p...)
+	return len(p), nil
+}
