@@ -95,7 +95,7 @@ type Limits struct {
 	// BufferedBytes bounds all bodies that are being read or wait for their turn, compressed: 256 MiB by default. A request
 	// that would exceed it is told to come again.
 	BufferedBytes int64
-	// DecodingBytes bounds the decompressed sizes of all requests that are worked on, 1 GiB by default. Others wait. While it
+	// DecodingBytes bounds the decompressed sizes of all requests that are worked on, 512 MiB by default. Others wait. While it
 	// is being decoded, a request takes several times its decompressed size, see package zstatsv1.
 	DecodingBytes int64
 	// Heads is how many targets' heads are kept in memory, 500,000 by default, at some 300 bytes each. Others are read from
@@ -159,7 +159,7 @@ func (l *Limits) setDefaults() {
 	for _, d := range []struct {
 		limit *int64
 		value int64
-	}{{&l.BodyBytes, 64 << 20}, {&l.DecodedBytes, 512 << 20}, {&l.BufferedBytes, 256 << 20}, {&l.DecodingBytes, 1 << 30}} {
+	}{{&l.BodyBytes, 64 << 20}, {&l.DecodedBytes, 512 << 20}, {&l.BufferedBytes, 256 << 20}, {&l.DecodingBytes, 512 << 20}} {
 		if *d.limit == 0 {
 			*d.limit = d.value
 		}

@@ -84,7 +84,7 @@ func (p *pipeline) buildIngest(ctx context.Context, tokens *account.Tokens) (fro
 		Partitions: event.DefaultPartitions, HeadLimit: p.flags.headLimit, Logger: p.log, Registerer: p.registry,
 	})
 	if err != nil {
-		return nil, nil, fmt.Errorf("ingest: %w", err)
+		return nil, nil, err
 	}
 	p.check("ingest", p.ingest.Ready)
 	return []actor{{"ingest", p.ingest.Run}}, []actor{{"appender of RAW", raw.Run}, {"appender of DEAD", dead.Run}}, nil
@@ -100,13 +100,13 @@ func (p *pipeline) buildStages(ctx context.Context) ([]actor, error) {
 		Logger: p.log, Registerer: p.registry,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("assembler: %w", err)
+		return nil, err
 	}
 	w, err := writer.New(writer.Options{
 		Bus: p.bus, Dir: p.dir.files(), Partitions: event.DefaultPartitions, ID: workerID, Logger: p.log, Registerer: p.registry,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("writer: %w", err)
+		return nil, err
 	}
 	p.notifier, err = notifier.New(notifier.Options{Addr: p.flags.notifierAddr, Log: p.bus, Logger: p.log, Registerer: p.registry})
 	if err != nil {

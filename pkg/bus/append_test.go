@@ -16,8 +16,6 @@ import (
 	"github.com/zstats/zstats/pkg/scrape"
 )
 
-var testTarget = scrape.Target{Account: "acme", Name: "h:1.j"}
-
 func rawMessage(name string, data []byte) Message {
 	t := scrape.Target{Account: "acme", Name: name}
 	return Message{Subject: event.RawSubject(t, testPartitions), Header: event.TargetHeader(t), Data: data}

@@ -39,6 +39,14 @@ func (d *Decoder) Reset() {
 	d.value = Request{IData: d.value.IData[:0]}
 }
 
+// A sample that says anything takes at least minSampleBytes on the wire, a label minLabelBytes. A request with more elements than
+// its size explains has empty ones, which take a byte and become many times that in memory; a few are let through.
+const (
+	minSampleBytes = 4
+	minLabelBytes  = 4
+	someElements   = 4096
+)
+
 // Decode decodes the uncompressed body of a request; what follows the value is ignored. The error is an *Error, either
 // ErrMalformed or ErrTooLarge.
 //
@@ -47,7 +55,8 @@ func (d *Decoder) Reset() {
 // share none with each other either.
 func (d *Decoder) Decode(data []byte) (*Request, error) {
 	d.Reset()
-	d.samplesLeft, d.labelsLeft = d.limits.TotalSamples, d.limits.TotalLabels
+	d.samplesLeft = min(d.limits.TotalSamples, len(data)/minSampleBytes+someElements)
+	d.labelsLeft = min(d.limits.TotalLabels, len(data)/minLabelBytes+someElements)
 	if def := d.s.open(data); def != nil {
 		d.match(def)
 	}
@@ -151,7 +160,7 @@ func (d *Decoder) readInstance(v *Instance) {
 func (d *Decoder) take(left *int, limit string) int {
 	n := d.s.count()
 	if n > *left {
-		d.s.fail(ErrTooLarge, "%d more exceed the limit %s", n, limit)
+		d.s.fail(ErrTooLarge, "%d more exceed the limit %s, or what a request of this size can hold", n, limit)
 		return 0
 	}
 	*left -= n

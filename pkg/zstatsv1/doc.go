@@ -36,7 +36,7 @@
 //
 //	96 B × Blobs + 80 B × TotalSamples + 32 B × TotalLabels + the length of the input + 32 MB
 //
-// where the slices of samples and labels are cut from larger pieces, of which up to half may stay unused. In a request as
+// and of samples and labels never more than the length of the input explains: one for each four bytes, and a few. The slices of samples and labels are cut from larger pieces, of which up to half may stay unused. In a request as
 // collectors write it that is about five times the length of an incremental blob and twice that of a full one. The
 // strings of a decoded request are copies, so the input may be overwritten; equal strings mostly share their memory.
 package zstatsv1

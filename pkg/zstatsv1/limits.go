@@ -23,12 +23,13 @@ type Limits struct {
 	StringBytes int
 }
 
-// DefaultLimits let a full scrape of 1,000,000 series with 8 labels each pass, and a request of 4,096 blobs.
+// DefaultLimits let a full scrape of 1,000,000 series pass, 200 full scrapes of 20,000 series with 6 labels each in one request,
+// and a request of 4,096 blobs.
 func DefaultLimits() Limits {
 	return Limits{
 		Blobs:          4096,
-		TotalSamples:   2_000_000,
-		TotalLabels:    8_000_000,
+		TotalSamples:   5_000_000,
+		TotalLabels:    24_000_000,
 		Samples:        1_000_000,
 		Labels:         256,
 		OptionalLabels: 1024,

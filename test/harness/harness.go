@@ -143,9 +143,9 @@ func (z *Zstats) start(ctx context.Context, binary string, args []string) (err e
 func (z *Zstats) WaitReady(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	last := errors.New("not asked yet")
 	for {
-		if _, last = z.get(ctx, "/-/ready"); last == nil {
+		_, last := z.get(ctx, "/-/ready")
+		if last == nil {
 			return nil
 		}
 		select {
