@@ -106,7 +106,7 @@ func TestBufferSurvivesAKill(t *testing.T) {
 		if err := os.CopyFS(atKill, os.DirFS(w.options.BufferDir)); err != nil {
 			t.Fatal(err)
 		}
-		killed := len(w.target(0).said)
+		_, killed := w.target(0).counts()
 		stop()
 		up()
 		w.options.BufferDir = atKill

@@ -294,8 +294,8 @@ func TestBackoffSparesTheServer(t *testing.T) {
 		w.server.constant = answerStatus(http.StatusServiceUnavailable)
 		stop := w.start()
 		time.Sleep(time.Hour)
-		requests := len(w.server.requests)
-		w.server.set(func() { w.server.constant = nil })
+		requests := 0
+		w.server.set(func() { w.server.constant, requests = nil, len(w.server.requests) })
 		time.Sleep(10 * time.Minute)
 		stop()
 		if requests < 120 || requests > 260 {

@@ -27,7 +27,7 @@ func TestFaults(t *testing.T) {
 		for _, repeats := range []int{1, 4} {
 			t.Run(name, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					w := newWorld(t, counting, recorded(t, corpus.Node), random(2))
+					w := newWorld(t, counting, random(2))
 					stop := w.start()
 					time.Sleep(time.Minute)
 					w.server.set(func() {
@@ -48,7 +48,7 @@ func TestFaults(t *testing.T) {
 }
 
 func TestRandomFaults(t *testing.T) {
-	const rounds = 8
+	const rounds = 6
 	for range rounds {
 		seed := rand.Int63()
 		synctest.Test(t, func(t *testing.T) { randomFaults(t, seed) })

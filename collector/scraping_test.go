@@ -127,13 +127,13 @@ func TestMinPollSecs(t *testing.T) {
 		time.Sleep(10*time.Minute + aside)
 		w.server.set(func() { w.server.faults = []fault{cut, answerStatus(503)} })
 		time.Sleep(10 * time.Minute)
-		if n := len(w.target(0).scraped); n != 21 {
+		if n, _ := w.target(0).counts(); n != 21 {
 			t.Errorf("%d scrapes in 20 minutes", n)
 		}
 		w.server.set(func() { w.server.minPoll = 0 })
 		time.Sleep(11 * time.Minute)
 		stop()
-		if n := len(w.target(0).scraped); n != 21+1+40 {
+		if n, _ := w.target(0).counts(); n != 21+1+40 {
 			t.Errorf("%d scrapes after 10 minutes more", n)
 		}
 		w.checkAll()

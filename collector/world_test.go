@@ -59,6 +59,13 @@ func (t *testTarget) fault() http.HandlerFunc {
 	return t.broken
 }
 
+// counts returns how often the target was scraped, and how many of these scrapes it has answered.
+func (t *testTarget) counts() (scraped, said int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.scraped), len(t.said)
+}
+
 func (t *testTarget) set(broken http.HandlerFunc) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
