@@ -89,19 +89,15 @@ func (a *Assembler) Ready() error { return a.worker.Ready() }
 // Open forgets the targets of partition p; bus.Worker calls it.
 func (a *Assembler) Open(p int) { a.targets.forget(p) }
 
-// Process folds a batch; bus.Worker calls it. When it returns without an error, the schemas, dead letters and marks of the
-// batch are durable. After an error nothing that was computed is kept, but the worker must open the batch's partitions
-// again, as some of the batch may be published already.
+// Process folds a batch, or its beginning if the scrapes of all of it would take too much memory; bus.Worker calls it. When it
+// returns without an error, or a *bus.Partial, then schemas, dead letters and marks are durable. After another error nothing
+// that was computed is kept, but the worker must open the batch's partitions again, as some of it may be published already.
 func (a *Assembler) Process(ctx context.Context, batch []bus.Delivery) ([]bus.Output, error) {
 	start := time.Now()
 	s := newStep(a, batch)
-	if err := s.load(ctx); err != nil {
+	done, err := s.foldAll(ctx)
+	if err != nil {
 		return nil, err
-	}
-	for i := range batch {
-		if err := s.fold(ctx, i); err != nil {
-			return nil, err
-		}
 	}
 	if err := s.publish(ctx); err != nil {
 		return nil, err
@@ -111,5 +107,8 @@ func (a *Assembler) Process(ctx context.Context, batch []bus.Delivery) ([]bus.Ou
 		a.targets.put(t)
 	}
 	a.metrics.processed(s, time.Since(start))
+	if done < len(batch) {
+		return s.outputs, &bus.Partial{Done: done}
+	}
 	return s.outputs, nil
 }

@@ -32,6 +32,7 @@ func TestNewChecksItsOptions(t *testing.T) {
 		"no id":           func(o *Options) { o.ID = "" },
 		"negative cache":  func(o *Options) { o.CacheBytes = -1 },
 		"negative period": func(o *Options) { o.ReannouncePeriod = -1 },
+		"negative bytes":  func(o *Options) { o.BatchBytes = -1 },
 		"negative batch":  func(o *Options) { o.MaxBatch = -1 },
 		"negative linger": func(o *Options) { o.Linger = -1 },
 	} {
@@ -133,6 +134,31 @@ func TestDuplicatesEndHere(t *testing.T) {
 	}
 }
 
+// TestOutputsSayWhereTheyComeFrom: a commit may be cut behind any delivery, so each output must name its own.
+func TestOutputsSayWhereTheyComeFrom(t *testing.T) {
+	n := openNode(t)
+	d := newDevice("m", 10, 1)
+	first := d.chain(2)
+	other := scrape.Target{Account: "acme", Name: "other"}
+	batch := n.feed(t,
+		rawMessage(t, testTarget, seconds(0), first...),
+		rawMessage(t, testTarget, seconds(1), first...), // again
+		rawMessage(t, other, seconds(2), newDevice("m", 10, 50).chain(3)...),
+		rawMessage(t, testTarget, seconds(3), d.incremental()),
+	)
+	outputs, err := n.assemble(t, nil).Process(t.Context(), batch)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var inputs []int
+	for _, o := range outputs {
+		inputs = append(inputs, o.Input)
+	}
+	if want := []int{0, 0, 2, 2, 2, 3}; !slices.Equal(inputs, want) {
+		t.Errorf("outputs come from deliveries %v, want %v", inputs, want)
+	}
+}
+
 // fleet is blobs of several targets, as they arrive.
 func fleet(t testing.TB, r *rand.Rand, targets, rounds int) []bus.Message {
 	t.Helper()
@@ -212,7 +238,7 @@ func TestTakeoverChangesNothing(t *testing.T) {
 		a := two.assemble(t, func(o *Options) {
 			o.ID = fmt.Sprintf("worker-%d", i%3)
 			o.MaxBatch = 1 + r.Intn(20)
-			o.CacheBytes = 1 + r.Int63n(20_000)
+			o.CacheBytes, o.BatchBytes = 1+r.Int63n(20_000), 1+r.Int63n(20_000)
 		})
 		stop := run(t, a)
 		eventually(t, "the next assembler works", a.Ready)
@@ -284,6 +310,33 @@ func TestStatesComeFromTheBatchFirst(t *testing.T) {
 	}
 	if misses := testutil.ToFloat64(a.metrics.cacheMisses); misses != 9 {
 		t.Errorf("%v misses, want one for each target and batch", misses)
+	}
+}
+
+// TestBatchesAreBounded: no more is rebuilt at once than there is room for, but always something.
+func TestBatchesAreBounded(t *testing.T) {
+	n := openNode(t)
+	d := newDevice("m", 100, 1)
+	batch := n.feed(t, each(t, testTarget, 0, d.chain(10)...)...)
+	for _, c := range []struct {
+		limit       int64
+		least, most int
+	}{{1, 1, 1}, {5000, 2, 5}, {1 << 20, 10, 10}} {
+		outputs, err := n.assemble(t, func(o *Options) { o.BatchBytes = c.limit }).Process(t.Context(), batch)
+		if len(outputs) < c.least || len(outputs) > c.most {
+			t.Errorf("with room for %d bytes: %d scrapes of 100 samples", c.limit, len(outputs))
+		}
+		var partial *bus.Partial
+		switch errors.As(err, &partial) {
+		case true:
+			if partial.Done != len(outputs) {
+				t.Errorf("%d scrapes of %d deliveries", len(outputs), partial.Done)
+			}
+		case false:
+			if err != nil || len(outputs) != len(batch) {
+				t.Errorf("%d scrapes of %d deliveries: %v", len(outputs), len(batch), err)
+			}
+		}
 	}
 }
 

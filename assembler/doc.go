@@ -3,20 +3,33 @@
 //
 // # The model
 //
-// A target's state is its last message in SCRAPES. The assembler keeps recent states in memory, bounded by bytes, and reads
-// others back when a blob of the target arrives, so a restart or a takeover needs nothing but the log. The fold itself is
-// scrape.State.Apply; it decides duplicates, what follows and what does not.
+// A target's state is its last message in SCRAPES. The assembler keeps the states of targets that it has seen lately in
+// memory, bounded by bytes, and reads others back when a blob of the target arrives; so a restart or a takeover needs nothing
+// but the log. The fold itself is scrape.State.Apply: it decides what is a duplicate, what follows and what does not.
 //
-// A state's schema is published in SCHEMAS, durably, before the batch with the first scrape that names it is committed, and
-// again when a scrape is a period past the last publication; the state says when that was, so no clock is asked.
+// In come batches of RAW's messages, from the partition runner (bus.Worker). Each message is folded on top of the states that
+// the batch has led to so far, since those in the log are older and the memory may not have kept them. Out go the states, which
+// the runner commits together with the checkpoints of the partitions. Before that, the assembler makes durable what goes
+// beside them: schemas, dead letters and resync marks. If that fails, the batch fails and comes again.
+//
+// The same input gives the same states to the last byte, whoever folds it and however it is cut into batches. All that is
+// stored comes from the input and the state before; no clock is asked.
+//
+// # Schemas
+//
+// A state names its schema by hash. The schema is published in SCHEMAS before the first state that names it, and again when a
+// scrape is more than a period past the last publication; the state says when that was. For an incremental blob it is read
+// back from SCHEMAS, or found in the full blob in RAW. If it is in neither, the target is asked for a full blob.
 //
 // # What can't be folded
 //
-// An incremental blob whose predecessor is not there, and a message that can't be decoded or makes the fold panic, go to DEAD
-// with a reason, durably, before the batch is committed. The target is then marked for a resync: ingest asks it for a full
-// blob. Until that comes, the chain behind the missing blob goes to DEAD as well, each blob as it arrives. Everything else
-// goes on.
+// A blob that does not follow, because RAW lacks what it follows, or that contradicts itself goes to DEAD with the reason; so
+// does, as it is, a message that can't be decoded, names another target than its subject does, or makes the fold panic. Nothing
+// of it holds up other messages. The target is then marked: a mark in the bucket event.ResyncBucket makes ingest ask for a full
+// blob that comes after the marked message. Until that comes, the chain behind the missing blob goes to DEAD as well, each
+// blob as it arrives, and the target is not marked again. A target is marked also when a difference fits no value, when its
+// schema is lost, and, for strict accounts, when a value is not proven.
 //
-// A step that is repeated after a failed commit may publish a schema, a mark or a dead letter again. Schemas and marks
-// are the same then; a dead letter of a target is left out if its last one is of the same message of RAW or a later one.
+// A batch that is repeated after a failed commit may publish schemas, marks and dead letters again. Schemas and marks are the
+// same then; copies of a dead letter are told by HeaderRawSequence.
 package assembler

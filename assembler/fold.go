@@ -124,11 +124,7 @@ func conflicting(st *scrape.State, g int64) bool {
 	if st == nil || len(st.Runs) < 2 {
 		return false
 	}
-	last := len(st.Runs) - 1
-	if scrape.Follows(st.Runs[last].Last, g) {
-		return false
-	}
-	for _, r := range st.Runs[:last] {
+	for _, r := range st.Runs[:len(st.Runs)-1] { // no two runs end alike, so g does not go on with the last one too
 		if scrape.Follows(r.Last, g) {
 			return true
 		}

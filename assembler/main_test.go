@@ -124,14 +124,26 @@ func (n *node) feed(t testing.TB, messages ...bus.Message) []bus.Delivery {
 	return deliveries
 }
 
-// process does with a batch what the worker does: it commits the outputs. It returns the states in them.
+// process does with a batch what the worker does: it commits the outputs, and hands over what is left. It returns the states
+// in the outputs.
 func (n *node) process(t testing.TB, a *Assembler, batch []bus.Delivery) []*scrape.State {
 	t.Helper()
-	outputs, err := a.Process(t.Context(), batch)
-	if err != nil {
-		t.Fatal(err)
+	var states []*scrape.State
+	for {
+		outputs, err := a.Process(t.Context(), batch)
+		var partial *bus.Partial
+		if err != nil && !errors.As(err, &partial) {
+			t.Fatal(err)
+		}
+		states = append(states, n.commit(t, outputs)...)
+		if err == nil {
+			return states
+		}
+		if partial.Done < 1 || partial.Done >= len(batch) {
+			t.Fatalf("%d of %d deliveries handled", partial.Done, len(batch))
+		}
+		batch = batch[partial.Done:]
 	}
-	return n.commit(t, outputs)
 }
 
 func (n *node) commit(t testing.TB, outputs []bus.Output) []*scrape.State {

@@ -24,6 +24,9 @@ type Options struct {
 	// CacheBytes bounds the states that are kept in memory between batches; 0 is 512 MiB. A state takes 8 bytes for each
 	// sample, and about 700 for itself. States of targets that are not in memory are read from the log.
 	CacheBytes int64
+	// BatchBytes bounds the scrapes that are rebuilt and not yet committed; 0 is 64 MiB. The scrapes of one message may exceed
+	// it: ingest puts at most 10,000,000 samples into one.
+	BatchBytes int64
 	// ReannouncePeriod is how far a scrape may be past the last publication of its schema; 0 is 24 h. It is part of what
 	// keeps schemas available: the age of SCHEMAS must exceed that of SCRAPES by one and a half of it.
 	ReannouncePeriod time.Duration
@@ -42,6 +45,9 @@ type Options struct {
 func (o *Options) setDefaults() {
 	if o.CacheBytes == 0 {
 		o.CacheBytes = 512 << 20
+	}
+	if o.BatchBytes == 0 {
+		o.BatchBytes = 64 << 20
 	}
 	if o.ReannouncePeriod == 0 {
 		o.ReannouncePeriod = 24 * time.Hour
@@ -63,8 +69,8 @@ func (o *Options) validate() error {
 		return errors.New("assembler: Bus and Marks are required")
 	case o.Partitions < 1 || o.ID == "":
 		return errors.New("assembler: Partitions and ID are required")
-	case o.CacheBytes < 0 || o.ReannouncePeriod < 0 || o.MaxBatch < 0 || o.Linger < 0:
-		return errors.New("assembler: CacheBytes, ReannouncePeriod, MaxBatch and Linger must not be negative")
+	case o.CacheBytes < 0 || o.BatchBytes < 0 || o.ReannouncePeriod < 0 || o.MaxBatch < 0 || o.Linger < 0:
+		return errors.New("assembler: CacheBytes, BatchBytes, ReannouncePeriod, MaxBatch and Linger must not be negative")
 	}
 	return nil
 }

@@ -21,6 +21,7 @@ type step struct {
 	targets map[string]*target // by their subject in RAW
 	order   []*target          // in the order of their first deliveries
 	outputs []bus.Output
+	bytes   int64 // of the states that the outputs come from, and of the outputs
 	schemas publications
 	letters []letter
 	tally   tally
@@ -33,8 +34,12 @@ type job struct {
 	fault    error   // why the delivery can't be folded, whatever is in it
 }
 
-// parallel is how many requests to the log may be open at once.
-const parallel = 16
+const (
+	// window is how many deliveries' states are read ahead.
+	window = 64
+	// parallel is how many requests to the log may be open at once.
+	parallel = 16
+)
 
 func newStep(a *Assembler, batch []bus.Delivery) *step {
 	s := &step{
@@ -51,12 +56,28 @@ func newStep(a *Assembler, batch []bus.Delivery) *step {
 	return s
 }
 
-// load finds out whose the deliveries are and reads the states that are not in memory, several at a time.
-func (s *step) load(ctx context.Context) error {
+// foldAll folds deliveries until their outputs take as much memory as they may, at least one. It returns how many.
+func (s *step) foldAll(ctx context.Context) (done int, err error) {
+	for done < len(s.jobs) && (done == 0 || s.bytes < s.a.o.BatchBytes) {
+		if done%window == 0 {
+			if err := s.load(ctx, s.jobs[done:min(done+window, len(s.jobs))]); err != nil {
+				return 0, err
+			}
+		}
+		if err := s.fold(ctx, done); err != nil {
+			return 0, err
+		}
+		done++
+	}
+	return done, nil
+}
+
+// load finds out whose some deliveries are and reads the states that are not in memory, several at a time.
+func (s *step) load(ctx context.Context, jobs []job) error {
 	var missing []*target
-	for i := range s.jobs {
-		if s.assign(&s.jobs[i]) {
-			missing = append(missing, s.jobs[i].target)
+	for i := range jobs {
+		if s.assign(&jobs[i]) {
+			missing = append(missing, jobs[i].target)
 		}
 	}
 	group, ctx := errgroup.WithContext(ctx)
@@ -72,7 +93,6 @@ func (s *step) load(ctx context.Context) error {
 
 // assign sets a job's target and reports whether its state is missing.
 func (s *step) assign(j *job) (missing bool) {
-	s.tally.bytesIn += len(j.delivery.Data)
 	t := s.targets[j.delivery.Subject]
 	if name, err := j.delivery.Header.Target(); t != nil && err == nil && name == t.Target {
 		j.target = t
@@ -121,6 +141,7 @@ func (a *Assembler) read(ctx context.Context, t *target) (*scrape.State, error) 
 // fold handles one delivery. An error means that the log could not be asked; what is wrong with the delivery itself goes to
 // the dead letters.
 func (s *step) fold(ctx context.Context, i int) error {
+	s.tally.bytesIn += len(s.jobs[i].delivery.Data)
 	err := s.rebuild(ctx, i)
 	var p *poison
 	if errors.As(err, &p) {
@@ -149,6 +170,9 @@ func (s *step) rebuild(ctx context.Context, i int) error {
 	outputs, err := j.target.outputs(i, f.accepted)
 	if err != nil {
 		return &poison{reasonUndecodable, err}
+	}
+	for k, o := range outputs {
+		s.bytes += int64(f.accepted[k].state.Size() + cap(o.Data))
 	}
 	s.outputs = append(s.outputs, outputs...)
 	return s.conclude(j, f)
