@@ -49,33 +49,22 @@ func cpuTime(b *testing.B) time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// BenchmarkRender renders and compresses the scrape of a node exporter at each level.
+// BenchmarkRender renders and compresses the scrape of a node exporter.
 func BenchmarkRender(b *testing.B) {
 	in := node(b, 1, 8)
-	for level := range 10 {
-		b.Run(strconv.Itoa(level), func(b *testing.B) {
-			r, err := newRenderer(level)
-			if err != nil {
-				b.Fatal(err)
-			}
-			p, err := prepare(in[0].schema, level == 0)
-			if err != nil {
-				b.Fatal(err)
-			}
-			b.ReportAllocs()
-			bytes, n := 0, 0
-			for b.Loop() {
-				data, size, err := r.render(p, &in[n%len(in)].state.Scrape)
-				if err != nil {
-					b.Fatal(err)
-				}
-				bytes += len(data)
-				n++
-				b.SetBytes(int64(size))
-			}
-			b.ReportMetric(float64(bytes)/float64(n), "gz-B/scrape")
-		})
+	r, p := new(renderer), prepare(in[0].schema)
+	b.ReportAllocs()
+	bytes, n := 0, 0
+	for b.Loop() {
+		data, size, err := r.render(p, &in[n%len(in)].state.Scrape)
+		if err != nil {
+			b.Fatal(err)
+		}
+		bytes += len(data)
+		n++
+		b.SetBytes(int64(size))
 	}
+	b.ReportMetric(float64(bytes)/float64(n), "gz-B/scrape")
 }
 
 // BenchmarkSchema prepares the schema of a node exporter that the cache lacks.

@@ -2,11 +2,9 @@ package writer
 
 import (
 	"errors"
-	"fmt"
 	"runtime"
 	"time"
 
-	"github.com/klauspost/compress/gzip"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
@@ -24,12 +22,7 @@ type Options struct {
 	Partitions int
 	// ID names this writer among all: letters, digits, '-' and '_'.
 	ID string
-	// Level is how data files are compressed: 1 (fast) to 9 (small) are the levels of a general compressor. 0 takes half the
-	// time of 1 for files of the same size, with what package deflate knows of each schema. Each one always gives the same
-	// bytes for the same scrape.
-	Level int
-	// CacheBytes bounds the memory that prepared schemas take; 0 is 256 MiB. A node exporter's takes about 200 kB, without
-	// Level 0 70 kB.
+	// CacheBytes bounds the memory that prepared schemas take; 0 is 256 MiB. A node exporter's takes about 130 kB.
 	CacheBytes int64
 	// Reserve is the free space, in bytes, below which nothing is written; 0 is 64 MiB.
 	Reserve int64
@@ -72,8 +65,6 @@ func (o *Options) validate() error {
 		return errors.New("writer: Bus is required")
 	case o.Dir == "":
 		return errors.New("writer: Dir is required")
-	case o.Level < 0 || o.Level > gzip.BestCompression:
-		return fmt.Errorf("writer: Level is %d; it must be 0 to %d", o.Level, gzip.BestCompression)
 	case o.CacheBytes < 0 || o.Reserve < 0 || o.Parallel < 0:
 		return errors.New("writer: CacheBytes, Reserve and Parallel must not be negative")
 	}

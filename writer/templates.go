@@ -10,7 +10,6 @@ import (
 
 	"github.com/zstats/zstats/pkg/expo"
 	"github.com/zstats/zstats/pkg/scrape"
-	"github.com/zstats/zstats/writer/internal/deflate"
 )
 
 // templateKey names a schema. The account is part of it: a schema is only ever read for the account that published it.
@@ -22,24 +21,14 @@ type templateKey struct {
 // prepared is a schema made ready for rendering and compressing. It is immutable.
 type prepared struct {
 	*expo.Template
-	model *deflate.Model // nil if texts are compressed without
-	bytes int64          // of memory
+	bytes int64 // of memory
 }
 
-// prepare makes a schema ready. The model is made of the text that all values 0 give, so that it depends on the schema alone.
-func prepare(schema *scrape.Schema, withModel bool) (*prepared, error) {
+func prepare(schema *scrape.Schema) *prepared {
 	p := &prepared{Template: expo.NewTemplate(schema)}
-	p.bytes = int64(p.Template.Size())
-	if !withModel {
-		return p, nil
-	}
-	text, err := p.Append(nil, &scrape.Scrape{Values: make([]float64, len(schema.Series))})
-	if err != nil {
-		return nil, err
-	}
-	p.model = deflate.NewModel(text)
-	p.bytes += int64(p.model.Size())
-	return p, nil
+	p.PrepareGzip() // its memory counts
+	p.bytes = int64(p.Size())
+	return p
 }
 
 // templateCache keeps prepared schemas, up to a number of bytes, and forgets those that were not used for longest. It is

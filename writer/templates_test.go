@@ -2,7 +2,6 @@ package writer
 
 import (
 	"errors"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -18,11 +17,7 @@ func oneSeries(name string) *scrape.Schema {
 
 func sizeOf(t *testing.T, name string) int {
 	t.Helper()
-	p, err := prepare(oneSeries(name), true)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return int(p.bytes)
+	return int(prepare(oneSeries(name)).bytes)
 }
 
 func newCache(t *testing.T, limit int) *templateCache {
@@ -46,7 +41,7 @@ func TestTemplateCacheForgetsWhatWasNotUsed(t *testing.T) {
 	loads := 0
 	get := func(i int) {
 		t.Helper()
-		got, err := c.get(key(i), 0, func() (*prepared, error) { loads++; return prepare(oneSeries("m"+strconv.Itoa(i)), true) })
+		got, err := c.get(key(i), 0, func() (*prepared, error) { loads++; return prepare(oneSeries("m0")), nil })
 		if err != nil || got == nil {
 			t.Fatal(got, err)
 		}
@@ -76,7 +71,7 @@ func TestTemplateCacheForgetsWhatWasNotUsed(t *testing.T) {
 func TestTemplateCacheKeepsNothingLargerThanItself(t *testing.T) {
 	c := newCache(t, sizeOf(t, "m")-1)
 	for range 2 {
-		if got, err := c.get(key(0), 0, func() (*prepared, error) { return prepare(oneSeries("m"), true) }); err != nil || got.Written() != 1 {
+		if got, err := c.get(key(0), 0, func() (*prepared, error) { return prepare(oneSeries("m")), nil }); err != nil || got.Written() != 1 {
 			t.Fatalf("get: %v, %v", got, err)
 		}
 	}
@@ -96,7 +91,7 @@ func TestTemplateCacheLoadsOnce(t *testing.T) {
 	var running sync.WaitGroup
 	for range 8 {
 		running.Go(func() {
-			got, err := c.get(key(0), 0, func() (*prepared, error) { loads.Add(1); return prepare(oneSeries("m"), true) })
+			got, err := c.get(key(0), 0, func() (*prepared, error) { loads.Add(1); return prepare(oneSeries("m")), nil })
 			if err != nil || got == nil {
 				t.Errorf("get: %v, %v", got, err)
 			}
@@ -125,7 +120,7 @@ func TestTemplateCacheKeepsSourcesApart(t *testing.T) {
 		}
 	})
 	<-entered
-	if _, err := c.get(key(0), 2, func() (*prepared, error) { return prepare(oneSeries("m"), true) }); err != nil {
+	if _, err := c.get(key(0), 2, func() (*prepared, error) { return prepare(oneSeries("m")), nil }); err != nil {
 		t.Errorf("get from source 2: %v", err)
 	}
 	close(leave)

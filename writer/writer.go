@@ -41,11 +41,7 @@ func New(o Options) (*Writer, error) {
 		return nil, err
 	}
 	for range o.Parallel {
-		r, err := newRenderer(o.Level)
-		if err != nil {
-			return nil, err
-		}
-		w.renderers = append(w.renderers, r)
+		w.renderers = append(w.renderers, new(renderer))
 	}
 	if w.worker, err = bus.NewWorker(w.workerOptions()); err != nil {
 		return nil, err

@@ -120,8 +120,7 @@ func TestRepeatIsLeftAsItIs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The other writer makes other bytes of the same scrape, as another version might.
-	again := newWriter(t, Options{Bus: b, Dir: w.o.Dir, Level: 9})
+	again := newWriter(t, Options{Bus: b, Dir: w.o.Dir})
 	second, err := again.Process(t.Context(), batch)
 	if err != nil {
 		t.Fatal(err)
@@ -406,15 +405,11 @@ func TestLargeScrape(t *testing.T) {
 	stop()
 	checkTree(t, dir, inputs)
 	for i, r := range w.renderers {
-		p, err := prepare(small[0].schema, true)
-		if err == nil {
-			_, _, err = r.render(p, &small[0].state.Scrape)
-		}
-		if err != nil {
+		if _, _, err := r.render(prepare(small[0].schema), &small[0].state.Scrape); err != nil {
 			t.Fatal(err)
 		}
-		if cap(r.text) > maxKept || cap(r.data) > maxKept || r.buffer.Cap() > maxKept {
-			t.Errorf("renderer %d keeps %d, %d and %d bytes", i, cap(r.text), cap(r.data), r.buffer.Cap())
+		if cap(r.data) > maxKept {
+			t.Errorf("renderer %d keeps %d bytes", i, cap(r.data))
 		}
 	}
 }
@@ -450,8 +445,6 @@ func TestNewRefuses(t *testing.T) {
 		{"no directory", func(o *Options) { o.Dir = "" }},
 		{"no partitions", func(o *Options) { o.Partitions = 0 }},
 		{"no ID", func(o *Options) { o.ID = "" }},
-		{"unknown level", func(o *Options) { o.Level = 10 }},
-		{"negative level", func(o *Options) { o.Level = -1 }},
 		{"negative cache", func(o *Options) { o.CacheBytes = -1 }},
 		{"negative reserve", func(o *Options) { o.Reserve = -1 }},
 		{"negative parallelism", func(o *Options) { o.Parallel = -1 }},

@@ -18,9 +18,9 @@ import (
 //
 // What the schema lays down is compressed once, by PrepareGzip; after that only values and times are encoded. A scrape whose
 // histograms have negative counts has a text with other types, and is compressed from scratch, several times as slowly.
-func (t *Template) AppendGzip(dst []byte, s *scrape.Scrape) (data []byte, uncompressed int, err error) {
-	b := gzipBuffers.Get().(*gzipBuffer)
-	defer b.release()
+// AppendGzip works in the memory of b; calls with different ones may run at the same time.
+func (t *Template) AppendGzip(dst []byte, s *scrape.Scrape, b *Compressor) (data []byte, uncompressed int, err error) {
+	defer b.trim()
 	if b.text, err = t.Append(b.text[:0], s); err != nil {
 		return dst, 0, err
 	}
@@ -53,29 +53,27 @@ func (t *Template) hasNegativeCount(values []float64) bool {
 	return slices.ContainsFunc(t.counts, func(c count) bool { return values[c.position] < 0 })
 }
 
-// gzipBuffers keeps what AppendGzip works in. It holds memory and no state: it is shared by all templates, because a
-// process has thousands of them and compresses with a few at a time.
-var gzipBuffers = sync.Pool{New: func() any { return new(gzipBuffer) }}
-
 // maxKeptBuffer is the largest text, in bytes, whose buffer is kept.
 const maxKeptBuffer = 4 << 20
 
-// gzipBuffer is the memory that one call of AppendGzip works in.
-type gzipBuffer struct {
+// Compressor is the memory that AppendGzip works in. The zero value is ready. It holds no state: it may be used for one template
+// after the other, by one goroutine at a time.
+type Compressor struct {
 	text    []byte
 	encoder planEncoder
 	zip     *gzip.Writer // nil until it is needed
 }
 
-func (b *gzipBuffer) release() {
-	b.encoder.w = bitWriter{} // the caller's memory
-	if cap(b.text) <= maxKeptBuffer {
-		gzipBuffers.Put(b)
+// trim lets go of the caller's memory and of large buffers.
+func (b *Compressor) trim() {
+	b.encoder.w = bitWriter{}
+	if cap(b.text) > maxKeptBuffer {
+		*b = Compressor{}
 	}
 }
 
 // splice appends the text as a gzip member whose deflate stream is the plan's.
-func (b *gzipBuffer) splice(dst []byte, p *deflatePlan) []byte {
+func (b *Compressor) splice(dst []byte, p *deflatePlan) []byte {
 	// RFC 1952, section 2.3.1: the magic bytes, deflate, no flags, no time, no hint how hard was tried, unknown system.
 	dst = append(dst, 0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255)
 	dst = b.encoder.encode(dst, p, b.text)
@@ -84,7 +82,7 @@ func (b *gzipBuffer) splice(dst []byte, p *deflatePlan) []byte {
 }
 
 // compress appends the text as a gzip member made without a plan.
-func (b *gzipBuffer) compress(dst []byte) ([]byte, error) {
+func (b *Compressor) compress(dst []byte) ([]byte, error) {
 	out := appender{dst}
 	if b.zip == nil {
 		zip, err := gzip.NewWriterLevel(&out, gzip.BestSpeed)

@@ -25,12 +25,13 @@ func BenchmarkGzip(b *testing.B) {
 
 func benchmarkSpliced(b *testing.B, t *Template, s *scrape.Scrape) {
 	t.PrepareGzip()
+	var compressor Compressor
 	var data []byte
 	var size int
 	var err error
 	b.ReportAllocs()
 	for b.Loop() {
-		if data, size, err = t.AppendGzip(data[:0], s); err != nil {
+		if data, size, err = t.AppendGzip(data[:0], s, &compressor); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -60,14 +60,14 @@ func checkGzip(t testing.TB, template *Template, s *scrape.Scrape) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	data, n, err := template.AppendGzip(nil, s)
+	data, n, err := template.AppendGzip(nil, s, new(Compressor))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if got := gunzip(t, data); got != string(want) || n != len(want) {
 		t.Fatalf("%d bytes as of %d bytes, want %d bytes; first difference at %d", len(got), n, len(want), firstDifference(got, string(want)))
 	}
-	again, _, err := template.AppendGzip([]byte("before"), s)
+	again, _, err := template.AppendGzip([]byte("before"), s, new(Compressor))
 	if err != nil || string(again) != "before"+string(data) {
 		t.Fatalf("the second time, behind other bytes, it gives other ones (%v)", err)
 	}
@@ -367,7 +367,7 @@ func everyRune() string {
 
 func TestGzipErrors(t *testing.T) {
 	template := NewTemplate(similar(3, 1))
-	data, n, err := template.AppendGzip([]byte("before"), &scrape.Scrape{Values: []float64{1}})
+	data, n, err := template.AppendGzip([]byte("before"), &scrape.Scrape{Values: []float64{1}}, new(Compressor))
 	if err == nil || string(data) != "before" || n != 0 {
 		t.Errorf("AppendGzip returns %q, %d, %v", data, n, err)
 	}
@@ -376,19 +376,19 @@ func TestGzipErrors(t *testing.T) {
 func TestGzipAllocatesNothing(t *testing.T) {
 	schema, s := largeScrape()
 	template := NewTemplate(schema)
-	buf, _, err := template.AppendGzip(nil, s)
+	buf, _, err := template.AppendGzip(nil, s, new(Compressor))
 	if err != nil {
 		t.Fatal(err)
 	}
 	buf = slices.Grow(buf, 4096)
-	var b gzipBuffer // not the pool, which may be emptied at any time
-	b.text, _ = template.Append(nil, s)
-	buf = b.splice(buf[:0], planOf(template))
+	b := new(Compressor)
+	if buf, _, err = template.AppendGzip(buf[:0], s, b); err != nil {
+		t.Fatal(err)
+	}
 	allocations := testing.AllocsPerRun(10, func() {
-		if b.text, err = template.Append(b.text[:0], s); err != nil {
+		if buf, _, err = template.AppendGzip(buf[:0], s, b); err != nil {
 			t.Error(err)
 		}
-		buf = b.splice(buf[:0], planOf(template))
 	})
 	if allocations != 0 {
 		t.Errorf("%v allocations with room in dst", allocations)
@@ -405,7 +405,7 @@ func TestGzipConcurrently(t *testing.T) {
 					s := &scrape.Scrape{Values: make([]float64, n)}
 					s.Values[k] = float64(i)
 					want, _ := template.Append(nil, s)
-					data, _, err := template.AppendGzip(nil, s)
+					data, _, err := template.AppendGzip(nil, s, new(Compressor))
 					if err != nil {
 						t.Error(err)
 						return
