@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -44,6 +45,7 @@ type buffer struct {
 	loaded []*pending // blobs that were read and not taken yet
 	files  int        // those that exist, read or not
 	bytes  int64
+	last   int64 // the order in the name of the last file that an earlier collector has left
 }
 
 // openBuffer makes the directory if need be, and finds what an earlier collector has left there.
@@ -75,6 +77,8 @@ func (b *buffer) find(entry fs.DirEntry) error {
 			return err
 		}
 		b.add(&bufferFile{path: path, size: info.Size()})
+		order, _ := strconv.ParseInt(strings.TrimSuffix(entry.Name(), bufferSuffix), 10, 64)
+		b.last = max(b.last, order)
 	}
 	return nil
 }
@@ -85,20 +89,19 @@ func (b *buffer) add(f *bufferFile) {
 	b.bytes += f.size
 }
 
-// store writes blobs behind those that are there, and returns how many of them.
-func (b *buffer) store(blobs []*pending) (stored int) {
-	for stored < len(blobs) {
-		rest := blobs[stored:]
-		rest = rest[:b.cut(rest)]
-		f, err := b.write(rest)
-		if err != nil {
-			b.complain(err)
-			return stored
-		}
-		b.add(f)
-		stored += len(rest)
+// store writes the first of some blobs to one file, behind those that are there. It returns how many; 0 if that fails.
+func (b *buffer) store(blobs []*pending) int {
+	if len(blobs) == 0 {
+		return 0
 	}
-	return stored
+	n := b.cut(blobs)
+	f, err := b.write(blobs[:n])
+	if err != nil {
+		b.complain(err)
+		return 0
+	}
+	b.add(f)
+	return n
 }
 
 // adopt writes blobs that were taken, and are older than all others here, if the first one has waited since before the

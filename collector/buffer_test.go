@@ -323,6 +323,32 @@ func TestBufferWithoutADirectory(t *testing.T) {
 	})
 }
 
+// Files stay in order even if the clock is set back between two collectors.
+func TestBufferOrderSurvivesTheClock(t *testing.T) {
+	dir := t.TempDir()
+	open := func() *queue {
+		b, err := openBuffer(dir, 1<<20, 1<<20, newMetrics(), zap.NewNop())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return newQueue(queueOptions{blobs: 10, bytes: 1 << 20, batch: 10, buffer: b})
+	}
+	all := blobs(t, 4)
+	for i, at := range []int64{2000, 1000, 3000, 1} {
+		q := open()
+		if !q.push(all[i], time.Unix(at, 0)) || q.keep(nil) != 0 {
+			t.Fatal("a blob is not kept")
+		}
+	}
+	q := open()
+	for i := range all {
+		got := q.take(1 << 20)
+		if len(got) != 1 || got[0].scrape.Generation != all[i].scrape.Generation || got[0].target != all[i].target {
+			t.Errorf("blob %d is not the one that was pushed", i)
+		}
+	}
+}
+
 func TestOpenBufferFails(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(path, nil, 0o600); err != nil {

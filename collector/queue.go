@@ -40,20 +40,26 @@ type queue struct {
 }
 
 func newQueue(o queueOptions) *queue {
-	return &queue{
+	q := &queue{
 		queueOptions: o,
 		wake:         make(chan struct{}, 1),
 		perTarget:    make(map[string]int),
 		schemas:      make(map[*sizedSchema]int),
 	}
+	if q.buffer != nil {
+		q.order = q.buffer.last // even if the clock was set back since
+	}
+	return q
 }
 
 // push puts p at the end. It returns false if there is no room, neither in memory nor on disk.
 func (q *queue) push(p *pending, now time.Time) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if !q.fits(p) && !(q.spill() && q.fits(p)) {
-		return false
+	for !q.fits(p) {
+		if !q.spill() {
+			return false
+		}
 	}
 	q.order = max(q.order+1, now.UnixNano())
 	p.order, p.since = q.order, now
@@ -96,7 +102,7 @@ func (q *queue) forget(p *pending) {
 	q.count--
 }
 
-// spill moves what waits to the buffer. It returns false if that moved nothing.
+// spill moves the oldest of what waits to a file of the buffer. It returns false if that moved nothing.
 func (q *queue) spill() bool {
 	if q.buffer == nil {
 		return false
@@ -121,8 +127,7 @@ func (q *queue) secure(taken []*pending, now time.Time) {
 	for _, p := range q.buffer.adopt(inMemory(taken), now.Add(-long)) {
 		q.forget(p)
 	}
-	if len(q.waiting) > 0 && now.Sub(q.waiting[0].since) >= long {
-		q.spill()
+	for len(q.waiting) > 0 && now.Sub(q.waiting[0].since) >= long && q.spill() {
 	}
 }
 
@@ -195,10 +200,13 @@ func (q *queue) keep(undelivered []*pending) (lost int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	left := append(inMemory(undelivered), q.waiting...)
-	if q.buffer == nil {
-		return len(left)
+	for q.buffer != nil {
+		n := q.buffer.store(left)
+		if left = left[n:]; n == 0 {
+			break
+		}
 	}
-	return len(left) - q.buffer.store(left)
+	return len(left)
 }
 
 // queueStats are the figures of a queue.

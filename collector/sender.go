@@ -84,7 +84,7 @@ func (s *sender) deliver(ctx context.Context, stop <-chan struct{}, batch []*pen
 		n := prefix(batch, s.limit, s.batchBytes)
 		rest, err := s.round(ctx, batch[:n])
 		if err == nil {
-			s.recover()
+			s.recovered()
 			batch = append(rest, batch[n:]...)
 			continue
 		}
@@ -211,8 +211,8 @@ func (s *sender) healthy(ctx context.Context) bool {
 	return err == nil
 }
 
-// recover ends what a failure has begun.
-func (s *sender) recover() {
+// recovered ends what a failure has begun.
+func (s *sender) recovered() {
 	if s.backoff.attempts > 0 {
 		s.log.Info("The server takes blobs again.", zap.Int("attempts", s.backoff.attempts))
 	}

@@ -235,7 +235,7 @@ func forget(x *exchange) {
 	answerNormally(x)
 }
 
-// forgetTwice asks for full blobs and loses the answer that tells so.
+// forgetAndCut loses every target's last scrape, and then the request.
 func forgetAndCut(x *exchange) {
 	for target := range x.states {
 		x.resync[target] = true
