@@ -104,7 +104,7 @@ func (s *step) buryWhole(j *job, p *poison) error {
 	switch {
 	case j.target != nil && j.fault == nil:
 		name = j.target.Target
-		j.target.request(j.delivery.Sequence, p.reason)
+		j.target.request(j.delivery, p.reason)
 	case j.target != nil:
 		name = j.target.Target
 	default:
@@ -122,7 +122,7 @@ func (s *step) buryWhole(j *job, p *poison) error {
 func (s *step) bury(j *job, name scrape.Target, l *eventpb.DeadLetter) error {
 	d := j.delivery
 	l.RawSequence = d.Sequence
-	l.ReceivedUs, _ = strconv.ParseInt(d.Header[event.HeaderReceived], 10, 64) // 0 if the message doesn't say
+	l.ReceivedUs = received(d)
 	l.Detail = strings.ToValidUTF8(l.Detail[:min(len(l.Detail), maxDetail)], "")
 	s.a.deadLog.Do(func() {
 		s.a.logger.Warn("what was received can't be folded and goes to the dead letters", zap.Stringer("target", name),

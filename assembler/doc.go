@@ -27,8 +27,9 @@
 // does, as it is, a message that can't be decoded, names another target than its subject does, or makes the fold panic. Nothing
 // of it holds up other messages. The target is then marked: a mark in the bucket event.ResyncBucket makes ingest ask for a full
 // blob that comes after the marked message. Until that comes, the chain behind the missing blob goes to DEAD as well, each
-// blob as it arrives, and the target is not marked again. A target is marked also when a difference fits no value, when its
-// schema is lost, and, for strict accounts, when a value is not proven.
+// blob as it arrives, and the target is not marked again, unless the mark no longer counts: RAW has a full blob behind it that
+// was not accepted, or the chain goes on for so long that the mark must be lost. A target is marked also when a difference
+// fits no value, when its schema is lost, and, for strict accounts, when a value is not proven.
 //
 // A batch that is repeated after a failed commit may publish schemas, marks and dead letters again. Schemas and marks are the
 // same then; copies of a dead letter are told by HeaderRawSequence.

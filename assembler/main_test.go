@@ -3,6 +3,7 @@ package assembler
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"strconv"
 	"sync"
@@ -27,6 +28,7 @@ const testPartitions = 8
 type node struct {
 	*bus.Bus
 	marks *bus.Bucket
+	fulls map[string]uint64 // by subject: the sequence in RAW of the last message with a full blob
 }
 
 func openNode(t testing.TB) *node { return openLimited(t, event.Limits{}) }
@@ -50,7 +52,7 @@ func openLimited(t testing.TB, limits event.Limits) *node {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &node{b, marks}
+	return &node{b, marks, make(map[string]uint64)}
 }
 
 // assemble returns an assembler on the log; change may alter its options.
@@ -94,34 +96,60 @@ func rawMessage(t testing.TB, target scrape.Target, received int64, blobs ...*sc
 		t.Fatal(err)
 	}
 	last := blobs[len(blobs)-1]
-	h := event.TargetHeader(target)
-	event.Head{
+	head := event.Head{
 		Received: received, Run: scrape.Run{First: last.Generation, Last: last.Generation}, Samples: last.Samples,
-	}.Set(h)
+	}
+	if !slices.ContainsFunc(blobs, (*scrape.Blob).Full) {
+		head.FullSequence = 1 // feed knows better
+	}
+	h := event.TargetHeader(target)
+	head.Set(h)
 	return bus.Message{Subject: event.RawSubject(target, testPartitions), Header: h, Data: data}
 }
 
 // feed appends messages to RAW and returns them as deliveries.
 func (n *node) feed(t testing.TB, messages ...bus.Message) []bus.Delivery {
 	t.Helper()
-	deliveries := make([]bus.Delivery, len(messages))
-	var sequences []uint64
-	for part := range slices.Chunk(messages, 500) {
-		stored, err := n.Append(t.Context(), event.Raw, part...)
+	var deliveries []bus.Delivery
+	for len(messages) > 0 {
+		part := n.head(messages)
+		messages = messages[len(part):]
+		sequences, err := n.Append(t.Context(), event.Raw, part...)
 		if err != nil {
 			t.Fatal(err)
 		}
-		sequences = append(sequences, stored...)
-	}
-	for i, m := range messages {
-		m.Sequence = sequences[i]
-		p, ok := event.Partition(m.Subject)
-		if !ok {
-			t.Fatalf("subject %s is of no partition", m.Subject)
+		for i, m := range part {
+			m.Sequence = sequences[i]
+			if m.Header[event.HeaderFull] == "0" {
+				n.fulls[m.Subject] = m.Sequence
+			}
+			p, ok := event.Partition(m.Subject)
+			if !ok {
+				t.Fatalf("subject %s is of no partition", m.Subject)
+			}
+			deliveries = append(deliveries, bus.Delivery{Partition: p, Message: m})
 		}
-		deliveries[i] = bus.Delivery{Partition: p, Message: m}
 	}
 	return deliveries
+}
+
+// head returns copies of the first messages, as many as can be appended at once. Like ingest it has the headers of those
+// without a full blob say where their target's last one is, so none of them can be behind that one in the same batch.
+func (n *node) head(messages []bus.Message) []bus.Message {
+	var part []bus.Message
+	full := make(map[string]bool)
+	for _, m := range messages[:min(len(messages), 500)] {
+		if full[m.Subject] {
+			break
+		}
+		m.Header = maps.Clone(m.Header)
+		full[m.Subject] = m.Header[event.HeaderFull] == "0"
+		if last := n.fulls[m.Subject]; last > 0 && !full[m.Subject] && m.Header != nil {
+			m.Header[event.HeaderFull] = strconv.FormatUint(last, 10)
+		}
+		part = append(part, m)
+	}
+	return part
 }
 
 // process does with a batch what the worker does: it commits the outputs, and hands over what is left. It returns the states

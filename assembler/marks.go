@@ -39,7 +39,7 @@ func (s *step) publishMarks(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(parallel)
 	for _, t := range s.order {
-		if t.mark.sequence == 0 {
+		if !t.marking {
 			continue
 		}
 		s.tally.marks[t.mark.reason]++

@@ -65,6 +65,57 @@ func TestContradictionAsksForAFullBlob(t *testing.T) {
 	}
 }
 
+// TestMarksThatNoLongerCount: ingest asks for a full blob only until RAW holds one behind the mark. If that is not accepted, or
+// if a mark is not heeded for long, the target must be marked again.
+func TestMarksThatNoLongerCount(t *testing.T) {
+	for name, c := range map[string]struct {
+		after  int // seconds
+		blob   func(d *device, known *scrape.Blob) *scrape.Blob
+		marked bool
+	}{
+		"a full blob whose lists don't fit": {1, func(d *device, _ *scrape.Blob) *scrape.Blob {
+			b := d.full()
+			b.Values = b.Values[1:]
+			return b
+		}, true},
+		"a full blob that makes the fold panic": {1, func(d *device, _ *scrape.Blob) *scrape.Blob {
+			b := d.full()
+			b.Generation = 666
+			return b
+		}, true},
+		"a full blob that is a duplicate":   {1, func(_ *device, known *scrape.Blob) *scrape.Blob { return known }, true},
+		"an increment soon after the mark":  {60, func(d *device, _ *scrape.Blob) *scrape.Blob { return d.incremental() }, false},
+		"an increment long after the mark":  {61, func(d *device, _ *scrape.Blob) *scrape.Blob { return d.incremental() }, true},
+		"a full blob, which needs no marks": {61, func(d *device, _ *scrape.Blob) *scrape.Blob { return d.full() }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := openNode(t)
+			a := n.assemble(t, func(o *Options) {
+				o.hook = func(_ scrape.Target, b *scrape.Blob) {
+					if b.Generation == 666 {
+						panic("planted")
+					}
+				}
+			})
+			d := newDevice("m", 5, 1)
+			known := d.full()
+			d.next() // lost
+			orphan := d.incremental()
+			batch := n.feed(t, each(t, testTarget, 0, known, orphan)...)
+			batch = append(batch, n.feed(t, rawMessage(t, testTarget, seconds(1+c.after), c.blob(d, known)))...)
+			n.process(t, a, batch[:2])
+			n.process(t, a, batch[2:])
+			want := batch[1].Sequence
+			if c.marked {
+				want = batch[2].Sequence
+			}
+			if got := n.markOf(t, testTarget); got != want {
+				t.Errorf("marked with %d, want %d", got, want)
+			}
+		})
+	}
+}
+
 // TestTwoCollectorsOfOneName: each of the two goes on with its own run, in full blobs since the other one is always in between.
 func TestTwoCollectorsOfOneName(t *testing.T) {
 	n := openNode(t)

@@ -21,7 +21,7 @@ type reference struct {
 	states  map[scrape.Target]*scrape.State
 	scrapes map[scrape.Target][]*scrape.State
 	dead    map[uint64][]int64       // by sequence in RAW: generations
-	asked   map[scrape.Target]uint64 // sequence in RAW at which a full blob was first needed that has not come yet
+	asked   map[scrape.Target]uint64 // least mark that has ingest ask for a full blob, 0 where none is needed
 }
 
 func newReference(period time.Duration) *reference {
@@ -61,8 +61,11 @@ func (r *reference) message(t *testing.T, target scrape.Target, d bus.Delivery) 
 			ask = true
 		}
 	}
-	if ask && r.asked[target] == 0 {
+	switch {
+	case ask && r.asked[target] == 0:
 		r.asked[target] = d.Sequence
+	case ask: // full blobs that are not accepted end a mark, too
+		r.asked[target] = max(r.asked[target], head.FullSequence)
 	}
 }
 
@@ -156,7 +159,7 @@ func (r *reference) check(t *testing.T, n *node, streams []*stream) {
 		}
 		// A target whose state was not in memory may be marked again.
 		if mark, asked := n.markOf(t, s.target), r.asked[s.target]; mark < asked {
-			t.Errorf("%s needs a full blob since message %d, and is marked with %d", s.target, asked, mark)
+			t.Errorf("%s needs a full blob and must be marked with %d, and is marked with %d", s.target, asked, mark)
 		}
 	}
 	if diff := cmp.Diff(r.dead, dead); diff != "" {

@@ -213,11 +213,14 @@ func (s *step) conclude(j *job, f *folded) error {
 		t.state = f.state
 		t.remembered = false
 	}
+	reason := f.resync
 	if f.full {
 		t.settle()
+	} else if reason == "" {
+		reason = t.mark.reason // a full blob that is a duplicate repairs nothing
 	}
-	if f.resync != "" {
-		t.request(j.delivery.Sequence, f.resync)
+	if reason != "" {
+		t.request(j.delivery, reason)
 	}
 	s.tally.add(f)
 	for _, g := range f.conflicts {

@@ -2,6 +2,7 @@ package assembler
 
 import (
 	"fmt"
+	"strconv"
 
 	"github.com/zstats/zstats/pkg/bus"
 	"github.com/zstats/zstats/pkg/event"
@@ -19,12 +20,11 @@ type target struct {
 	header event.Header
 	// state is nil for a target never seen.
 	state *scrape.State
-	// marked tells that the target was marked for a resync and no full blob was accepted since. A chain of blobs that can't
-	// be folded would otherwise mark it again and again.
-	marked bool
-
-	// mark is what the batch at hand marks the target with, if its sequence is not 0.
+	// mark is the target's last one, if no full blob was accepted since; otherwise it is zero.
 	mark mark
+
+	// marking tells that mark comes from the batch at hand.
+	marking bool
 	// remembered tells that state was kept from an earlier batch, so it may be compared with the log.
 	remembered bool
 }
@@ -32,8 +32,13 @@ type target struct {
 // mark asks ingest for a full blob that comes after a message of RAW.
 type mark struct {
 	sequence uint64
+	received int64 // when the message arrived, microseconds since the Unix epoch
 	reason   string
 }
+
+// patience is how long blobs that can't be folded may go on arriving behind a mark, in microseconds. Ingest heeds a mark as
+// soon as it sees it, so after that time the mark must have been lost.
+const patience = 60_000_000
 
 func newTarget(t scrape.Target, partitions int) *target {
 	return &target{
@@ -54,7 +59,7 @@ func (a *Assembler) owner(d *bus.Delivery) (t *target, kept bool, err error) {
 	}
 	if k := a.targets.peek(name, d.Partition); k != nil {
 		t, kept = new(*k), true
-		t.mark = mark{} // it was put
+		t.marking = false
 	} else {
 		t = newTarget(name, a.o.Partitions)
 	}
@@ -64,18 +69,31 @@ func (a *Assembler) owner(d *bus.Delivery) (t *target, kept bool, err error) {
 	return t, kept, nil
 }
 
-// request marks the target unless it is marked already.
-func (t *target) request(sequence uint64, reason string) {
-	if !t.marked {
-		t.marked = true
-		t.mark = mark{sequence, reason}
+// request marks the target with the message d, unless a mark of it still counts. A chain of blobs that can't be folded would
+// otherwise mark it again and again.
+func (t *target) request(d *bus.Delivery, reason string) {
+	if at := received(d); t.mark.sequence < lastFull(d) || at-t.mark.received > patience {
+		t.mark, t.marking = mark{d.Sequence, at, reason}, true
 	}
 }
 
-// settle takes the mark back, since a full blob came.
-func (t *target) settle() {
-	t.marked = false
-	t.mark = mark{}
+// settle forgets the mark, since a full blob was accepted.
+func (t *target) settle() { t.mark, t.marking = mark{}, false }
+
+// received returns when a message arrived, 0 if it doesn't say.
+func received(d *bus.Delivery) int64 {
+	at, _ := strconv.ParseInt(d.Header[event.HeaderReceived], 10, 64)
+	return at
+}
+
+// lastFull returns the sequence of the last full blob of the message's target in RAW, up to the message itself. Ingest goes by
+// it whatever became of that blob here: a mark with a lower sequence doesn't count any more.
+func lastFull(d *bus.Delivery) uint64 {
+	sequence, _ := strconv.ParseUint(d.Header[event.HeaderFull], 10, 64)
+	if sequence == 0 {
+		return d.Sequence
+	}
+	return sequence
 }
 
 // size is about how many bytes t takes in memory.
