@@ -301,6 +301,26 @@ func TestRefusalsAreCheckedAgainstTheLog(t *testing.T) {
 	}
 }
 
+// TestStateIsRememberedBehindTrimming: a state that the log does not hold any more still tells what is a duplicate.
+func TestStateIsRememberedBehindTrimming(t *testing.T) {
+	n := openNode(t)
+	a := n.assemble(t, nil)
+	d := newDevice("m", 5, 1)
+	first := d.full()
+	batch := n.feed(t, rawMessage(t, testTarget, seconds(0), first, d.incremental()))
+	if _, err := a.Process(t.Context(), batch); err != nil { // SCRAPES is left empty, as trimming does
+		t.Fatal(err)
+	}
+	d.next() // lost
+	states := n.process(t, a, n.feed(t, each(t, testTarget, 1, d.incremental(), first, d.full())...))
+	if got := generations(states); !slices.Equal(got, []int64{5}) {
+		t.Errorf("generations %v, want 5 only", got)
+	}
+	if got := testutil.ToFloat64(a.metrics.statesStale); got != 0 {
+		t.Errorf("%v stale states counted", got)
+	}
+}
+
 // TestDamagedStateCountsAsNone: the target goes on with its next full blob.
 func TestDamagedStateCountsAsNone(t *testing.T) {
 	n := openNode(t)

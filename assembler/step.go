@@ -189,7 +189,7 @@ func (s *step) foldChecked(ctx context.Context, t *target, m message) (*folded, 
 		return nil, err
 	}
 	t.remembered = false
-	if sameState(st, t.state) {
+	if st == nil || sameState(st, t.state) { // it is nil if SCRAPES was trimmed in the meantime
 		return f, nil
 	}
 	s.a.metrics.statesStale.Inc()
@@ -200,10 +200,7 @@ func (s *step) foldChecked(ctx context.Context, t *target, m message) (*folded, 
 
 // sameState tells a target's states apart: each accepted blob has its own epoch.
 func sameState(a, b *scrape.State) bool {
-	if a == nil || b == nil {
-		return a == b
-	}
-	return a.Epoch == b.Epoch && a.Generation == b.Generation
+	return b != nil && a.Epoch == b.Epoch && a.Generation == b.Generation
 }
 
 // conclude makes what a message was folded to the target's, and asks for what must follow.
