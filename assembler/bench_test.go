@@ -1,6 +1,7 @@
 package assembler
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/zstats/zstats/pkg/bus"
@@ -44,36 +45,61 @@ func blobsOf(recorded []recordedScrape) []*scrape.Blob {
 	return blobs
 }
 
-// BenchmarkIncremental measures what an incremental scrape of 532 samples takes from RAW's message to SCRAPES' message.
-func BenchmarkIncremental(b *testing.B) {
-	n := openNode(b)
-	a := n.assemble(b, nil)
+// BenchmarkProcess measures batches with an incremental scrape of 532 samples of each target, from RAW's messages to SCRAPES'.
+// All states are in memory, so the log has no part in it.
+func BenchmarkProcess(b *testing.B) {
 	blobs := blobsOf(recordedScrapes(b))
-	deliveries := n.feed(b, each(b, testTarget, 0, blobs...)...)
-	first := deliveries[:1]
-	rest := deliveries[1:]
-	fresh := func() {
-		a.Open(first[0].Partition)
-		if _, err := a.Process(b.Context(), first); err != nil {
-			b.Fatal(err)
-		}
+	for _, targets := range []int{50, 200} {
+		b.Run(fmt.Sprint(targets), func(b *testing.B) {
+			a := openNode(b).assemble(b, nil)
+			batches := make([][]bus.Delivery, len(blobs))
+			for i, blob := range blobs {
+				batches[i] = batchOf(b, targets, i, blob)
+			}
+			scrapes, bytes := 0, 0
+			b.ReportAllocs()
+			for b.Loop() {
+				next := scrapes/targets%(len(blobs)-1) + 1
+				if next == 1 {
+					b.StopTimer()
+					restart(b, a, batches[0])
+					b.StartTimer()
+				}
+				outputs, err := a.Process(b.Context(), batches[next])
+				if err != nil || len(outputs) != targets {
+					b.Fatalf("%d outputs of %d deliveries: %v", len(outputs), targets, err)
+				}
+				scrapes += targets
+				bytes += outputBytes(outputs)
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(scrapes), "ns/scrape")
+			b.ReportMetric(float64(bytes)/float64(scrapes), "outB/scrape")
+		})
 	}
-	out := 0
-	b.ReportAllocs()
-	b.ResetTimer()
-	for done := 0; done < b.N; {
-		b.StopTimer()
-		fresh()
-		b.StartTimer()
-		size := min(len(rest), b.N-done)
-		outputs, err := a.Process(b.Context(), rest[:size])
-		if err != nil || len(outputs) != size {
-			b.Fatalf("%d outputs of %d deliveries: %v", len(outputs), size, err)
-		}
-		out += outputBytes(outputs)
-		done += size
+}
+
+// batchOf returns a message with the blob of each target, the k-th of theirs.
+func batchOf(t testing.TB, targets, k int, blob *scrape.Blob) []bus.Delivery {
+	t.Helper()
+	batch := make([]bus.Delivery, targets)
+	for i := range batch {
+		target := scrape.Target{Account: "acme", Name: fmt.Sprintf("10.0.0.%d:9100.node", i)}
+		m := rawMessage(t, target, seconds(k), blob)
+		m.Sequence = uint64(k*targets + i + 1)
+		batch[i] = bus.Delivery{Partition: target.Partition(testPartitions), Message: m}
 	}
-	b.ReportMetric(float64(out)/float64(b.N), "outB/op")
+	return batch
+}
+
+// restart has the assembler forget everything and start with the batch.
+func restart(t testing.TB, a *Assembler, batch []bus.Delivery) {
+	t.Helper()
+	for p := range testPartitions {
+		a.Open(p)
+	}
+	if _, err := a.Process(t.Context(), batch); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func outputBytes(outputs []bus.Output) (n int) {

@@ -2,7 +2,9 @@ package assembler
 
 import (
 	"math"
+	"math/rand"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
@@ -130,5 +132,40 @@ func TestTwoCollectorsOfOneName(t *testing.T) {
 	n.process(t, a, n.feed(t, each(t, testTarget, 10, one.full(), two.full(), one.full(), one.incremental(), two.full())...))
 	if got := testutil.ToFloat64(a.metrics.conflicts); got != 4 {
 		t.Errorf("%v conflicts counted, want 4", got)
+	}
+}
+
+// TestTwoCollectorsNeverMix lets two collectors of one name send what they like: each scrape that comes out is one that went in.
+func TestTwoCollectorsNeverMix(t *testing.T) {
+	seed := time.Now().UnixNano()
+	t.Logf("seed %d", seed)
+	r := rand.New(rand.NewSource(seed))
+	n := openNode(t)
+	a := n.assemble(t, nil)
+	collectors := []*device{newDevice("m", 5, 1000), newDevice("m", 5, 5000)}
+	sent := make(map[int64]*scrape.Scrape)
+	var blobs []*scrape.Blob
+	for i := range 300 {
+		d := collectors[r.Intn(2)]
+		full, incremental := d.next()
+		if i < 2 || r.Intn(3) == 0 {
+			incremental = full
+		}
+		blobs = append(blobs, incremental)
+		sent[d.last.Generation] = d.last
+	}
+	states := n.process(t, a, n.feed(t, each(t, testTarget, 0, blobs...)...))
+	for _, st := range states {
+		if !st.Scrape.Equal(sent[st.Generation]) || len(st.Inferred) > 0 {
+			t.Errorf("scrape of generation %d is not what was sent", st.Generation)
+		}
+		delete(sent, st.Generation)
+	}
+	refused := 0
+	for _, l := range n.letters(t, testTarget) {
+		refused += len(l.Generations)
+	}
+	if refused != len(sent) || len(states)+refused != len(blobs) {
+		t.Errorf("%d blobs: %d scrapes, %d blobs in dead letters", len(blobs), len(states), refused)
 	}
 }

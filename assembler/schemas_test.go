@@ -158,6 +158,29 @@ func TestSchemaIsRebuiltFromRaw(t *testing.T) {
 	}
 }
 
+// TestMissingSchemaIsRebuiltFromRaw: SCHEMAS has lost the schema, RAW has not.
+func TestMissingSchemaIsRebuiltFromRaw(t *testing.T) {
+	n := openNode(t)
+	a := n.assemble(t, func(o *Options) { o.ReannouncePeriod = 10 * time.Second })
+	d := newDevice("m", 5, 1)
+	full := d.full()
+	raw := n.feed(t, rawMessage(t, testTarget, seconds(0), full))
+	st, _ := (*scrape.State)(nil).Apply(full, scrape.Arrival{Received: seconds(0), Sequence: raw[0].Sequence})
+	st.Announced = st.Epoch
+	n.keep(t, testTarget, st)
+
+	states := n.process(t, a, n.feed(t, each(t, testTarget, 10, d.incremental(), d.incremental())...))
+	if got := announcements(states); !slices.Equal(got, []int64{seconds(0), seconds(11)}) {
+		t.Errorf("announced at %v, want the second scrape to announce", got)
+	}
+	if n.published(t, "acme", d.last.Schema) == 0 {
+		t.Error("the schema is not published again")
+	}
+	if got := n.markOf(t, testTarget); got != 0 {
+		t.Errorf("the target is marked with %d", got)
+	}
+}
+
 // TestLostSchemaAsksForAFullBlob: the scrapes go on meanwhile.
 func TestLostSchemaAsksForAFullBlob(t *testing.T) {
 	n := openNode(t)
