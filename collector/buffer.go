@@ -220,7 +220,7 @@ func (b *buffer) setAside(f *bufferFile, cause error) {
 	b.loaded = nil
 	err := os.Rename(f.path, f.path+corruptSuffix)
 	b.metrics.drop(dropCorrupt, 1)
-	b.log.Error("A file of the buffer can't be read and is set aside; its blobs are lost.",
+	b.log.Error("a file of the buffer can't be read and is set aside; its blobs are lost",
 		zap.String("file", f.path+corruptSuffix), zap.Error(errors.Join(cause, err)))
 }
 
@@ -243,6 +243,6 @@ func (b *buffer) forget(f *bufferFile) {
 
 func (b *buffer) complain(err error) {
 	if held, ok := b.complaints.allow(time.Now()); ok {
-		b.log.Error("The buffer directory can't be used.", zap.String("dir", b.dir), zap.Error(err), zap.Int("suppressed", held))
+		b.log.Error("the buffer directory can't be used", zap.String("dir", b.dir), zap.Error(err), zap.Int("suppressed", held))
 	}
 }

@@ -179,7 +179,7 @@ func (c *Collector) Run(ctx context.Context) error {
 	go func() { undelivered <- c.sender.run(sending, stop) }()
 
 	c.scrapeAll(ctx)
-	c.log.Info("Scraping has stopped.", zap.Int("waiting", c.queue.stats().blobs))
+	c.log.Info("scraping has stopped", zap.Int("waiting", c.queue.stats().blobs))
 	close(stop)
 	deadline := time.AfterFunc(c.options.StopTimeout, cancel)
 	defer deadline.Stop()
@@ -207,10 +207,10 @@ func (c *Collector) end(undelivered []*pending) {
 	switch {
 	case lost > 0:
 		c.sender.metrics.drop(dropStopped, lost)
-		c.log.Error("The collector has stopped before everything was delivered.", zap.Int("lost", lost), zap.Int("buffer_files", stats.files))
+		c.log.Error("the collector has stopped before everything was delivered", zap.Int("lost", lost), zap.Int("buffer_files", stats.files))
 	case stats.files > 0:
-		c.log.Info("The collector has stopped; what was not delivered is sent after the next start.", zap.Int("buffer_files", stats.files))
+		c.log.Info("the collector has stopped; what was not delivered is sent after the next start", zap.Int("buffer_files", stats.files))
 	default:
-		c.log.Info("The collector has stopped; everything is delivered.")
+		c.log.Info("the collector has stopped; everything is delivered")
 	}
 }

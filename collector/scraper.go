@@ -99,13 +99,13 @@ func (s *scraper) turn(ctx context.Context) {
 	}
 	s.failing = true
 	if held, ok := s.faults.allow(time.Now()); ok {
-		s.log.Warn("A scrape sends nothing.", zap.Error(err), zap.Int("suppressed", held))
+		s.log.Warn("a scrape sends nothing", zap.Error(err), zap.Int("suppressed", held))
 	}
 }
 
 func (s *scraper) recovered() {
 	if s.failing {
-		s.log.Info("Scrapes are taken again.")
+		s.log.Info("scrapes are taken again")
 	}
 	s.failing = false
 	s.faults.reset()

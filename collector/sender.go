@@ -181,7 +181,7 @@ func (s *sender) makeFull(p *pending) {
 
 func (s *sender) drop(p *pending, why cause) {
 	s.metrics.drop(why, 1)
-	s.log.Error("A blob is given up.", zap.String("reason", string(why)), zap.String("target", p.target),
+	s.log.Error("a blob is given up", zap.String("reason", string(why)), zap.String("target", p.target),
 		zap.Int64("generation", p.scrape.Generation), zap.Time("scraped", time.UnixMilli(p.scrape.Time)))
 	s.queue.release(p)
 }
@@ -214,7 +214,7 @@ func (s *sender) healthy(ctx context.Context) bool {
 // recovered ends what a failure has begun.
 func (s *sender) recovered() {
 	if s.backoff.attempts > 0 {
-		s.log.Info("The server takes blobs again.", zap.Int("attempts", s.backoff.attempts))
+		s.log.Info("the server takes blobs again", zap.Int("attempts", s.backoff.attempts))
 	}
 	s.backoff = backoff{}
 	s.faults.reset()
@@ -251,10 +251,10 @@ func (s *sender) report(err error, failure *sendError, wait time.Duration) {
 		zap.Int("waiting", s.queue.stats().blobs), zap.Int("suppressed", held),
 	}
 	if failure != nil && failure.answer == answerUnauthorized {
-		s.log.Error("The server does not accept the token. Nothing is delivered until it does; what waits is kept as long as there is room.", fields...)
+		s.log.Error("the server does not accept the token. Nothing is delivered until it does; what waits is kept as long as there is room", fields...)
 		return
 	}
-	s.log.Warn("The server did not take a request; it is sent again.", fields...)
+	s.log.Warn("the server did not take a request; it is sent again", fields...)
 }
 
 // backoff counts attempts that failed one after another.

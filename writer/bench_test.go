@@ -52,7 +52,7 @@ func cpuTime(b *testing.B) time.Duration {
 // BenchmarkRender renders and compresses the scrape of a node exporter.
 func BenchmarkRender(b *testing.B) {
 	in := node(b, 1, 8)
-	r, p := new(renderer), prepare(in[0].schema)
+	r, p := new(renderer), prepareAlone(in[0].schema)
 	b.ReportAllocs()
 	bytes, n := 0, 0
 	for b.Loop() {

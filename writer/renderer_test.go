@@ -19,7 +19,7 @@ func TestRender(t *testing.T) {
 	}
 	r := new(renderer)
 	for i, in := range append(recorded, stamped, negativeBuckets(-1), negativeBuckets(1), input{schema: new(scrape.Schema)}) {
-		data, size, err := r.render(prepare(in.schema), &in.state.Scrape)
+		data, size, err := r.render(prepareAlone(in.schema), &in.state.Scrape)
 		if err != nil {
 			t.Fatal(err)
 		}

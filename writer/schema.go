@@ -34,7 +34,7 @@ func (w *Writer) template(ctx context.Context, account string, s *scrape.State) 
 		if err != nil {
 			return nil, err
 		}
-		return prepare(schema), nil
+		return w.templates.prepare(schema), nil
 	})
 }
 

@@ -2,6 +2,7 @@ package writer
 
 import (
 	"fmt"
+	"hash/maphash"
 	"math"
 	"sync"
 
@@ -24,10 +25,23 @@ type prepared struct {
 	bytes int64 // of memory
 }
 
-func prepare(schema *scrape.Schema) *prepared {
+// maxTexts is how many templates are remembered by their text, for others with the same text.
+const maxTexts = 256
+
+// prepare makes a schema ready. Most of the work is shared by all schemas with the same text, as the targets of one kind have.
+func (c *templateCache) prepare(schema *scrape.Schema) *prepared {
 	p := &prepared{Template: expo.NewTemplate(schema)}
-	p.PrepareGzip() // its memory counts
-	p.bytes = int64(p.Size())
+	hash := p.TextHash(c.seed)
+	c.mu.Lock()
+	same, ok := c.texts.Get(hash)
+	c.mu.Unlock()
+	if !ok || !p.ShareGzip(same) {
+		p.PrepareGzip()
+		c.mu.Lock()
+		c.texts.Add(hash, p.Template)
+		c.mu.Unlock()
+	}
+	p.bytes = int64(p.Size()) // as if nothing were shared: what it is shared with may be forgotten first
 	return p
 }
 
@@ -38,8 +52,11 @@ type templateCache struct {
 	metrics *metrics
 	flight  singleflight.Group // one load of a key at a time
 
+	seed maphash.Seed // of texts
+
 	mu    sync.Mutex // guards the fields below
 	lru   *simplelru.LRU[templateKey, *prepared]
+	texts *simplelru.LRU[uint64, *expo.Template] // by the hash of their text
 	bytes int64
 }
 
@@ -48,7 +65,11 @@ func newTemplateCache(limit int64, m *metrics) (*templateCache, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &templateCache{limit: limit, metrics: m, lru: lru}, nil
+	texts, err := simplelru.NewLRU[uint64, *expo.Template](maxTexts, nil)
+	if err != nil {
+		return nil, err
+	}
+	return &templateCache{limit: limit, metrics: m, seed: maphash.MakeSeed(), lru: lru, texts: texts}, nil
 }
 
 // get returns the schema of a key, with load if it is not there. Who asks for the same key and source while it is loaded

@@ -8,6 +8,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
+	"github.com/zstats/zstats/pkg/expo"
 	"github.com/zstats/zstats/pkg/scrape"
 )
 
@@ -17,7 +18,7 @@ func oneSeries(name string) *scrape.Schema {
 
 func sizeOf(t *testing.T, name string) int {
 	t.Helper()
-	return int(prepare(oneSeries(name)).bytes)
+	return int(prepareAlone(oneSeries(name)).bytes)
 }
 
 func newCache(t *testing.T, limit int) *templateCache {
@@ -41,7 +42,7 @@ func TestTemplateCacheForgetsWhatWasNotUsed(t *testing.T) {
 	loads := 0
 	get := func(i int) {
 		t.Helper()
-		got, err := c.get(key(i), 0, func() (*prepared, error) { loads++; return prepare(oneSeries("m0")), nil })
+		got, err := c.get(key(i), 0, func() (*prepared, error) { loads++; return prepareAlone(oneSeries("m0")), nil })
 		if err != nil || got == nil {
 			t.Fatal(got, err)
 		}
@@ -71,7 +72,7 @@ func TestTemplateCacheForgetsWhatWasNotUsed(t *testing.T) {
 func TestTemplateCacheKeepsNothingLargerThanItself(t *testing.T) {
 	c := newCache(t, sizeOf(t, "m")-1)
 	for range 2 {
-		if got, err := c.get(key(0), 0, func() (*prepared, error) { return prepare(oneSeries("m")), nil }); err != nil || got.Written() != 1 {
+		if got, err := c.get(key(0), 0, func() (*prepared, error) { return prepareAlone(oneSeries("m")), nil }); err != nil || got.Written() != 1 {
 			t.Fatalf("get: %v, %v", got, err)
 		}
 	}
@@ -91,7 +92,7 @@ func TestTemplateCacheLoadsOnce(t *testing.T) {
 	var running sync.WaitGroup
 	for range 8 {
 		running.Go(func() {
-			got, err := c.get(key(0), 0, func() (*prepared, error) { loads.Add(1); return prepare(oneSeries("m")), nil })
+			got, err := c.get(key(0), 0, func() (*prepared, error) { loads.Add(1); return prepareAlone(oneSeries("m")), nil })
 			if err != nil || got == nil {
 				t.Errorf("get: %v, %v", got, err)
 			}
@@ -120,9 +121,44 @@ func TestTemplateCacheKeepsSourcesApart(t *testing.T) {
 		}
 	})
 	<-entered
-	if _, err := c.get(key(0), 2, func() (*prepared, error) { return prepare(oneSeries("m")), nil }); err != nil {
+	if _, err := c.get(key(0), 2, func() (*prepared, error) { return prepareAlone(oneSeries("m")), nil }); err != nil {
 		t.Errorf("get from source 2: %v", err)
 	}
 	close(leave)
 	running.Wait()
+}
+
+// prepareAlone makes a schema ready that shares nothing.
+func prepareAlone(schema *scrape.Schema) *prepared {
+	p := &prepared{Template: expo.NewTemplate(schema)}
+	p.PrepareGzip()
+	p.bytes = int64(p.Size())
+	return p
+}
+
+func TestSchemasWithOneTextShareWork(t *testing.T) {
+	c := newCache(t, 1<<20)
+	schema := func(instance, metric string) *scrape.Schema {
+		return &scrape.Schema{Series: []scrape.Series{{Labels: []scrape.Label{
+			{Name: scrape.MetricName, Value: metric}, {Name: "instance", Value: instance},
+		}}}}
+	}
+	one, two, other := c.prepare(schema("a", "m")), c.prepare(schema("b", "m")), c.prepare(schema("a", "n"))
+	s := &scrape.Scrape{Values: []float64{1}}
+	data := func(p *prepared) string {
+		out, _, err := p.AppendGzip(nil, s, new(expo.Compressor))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(out)
+	}
+	if data(one) != data(two) || data(one) == data(other) {
+		t.Error("the data of templates with one text differ, or those of two texts don't")
+	}
+	if one.Common()[0].Value != "a" || two.Common()[0].Value != "b" {
+		t.Errorf("common labels %v and %v", one.Common(), two.Common())
+	}
+	if c.texts.Len() != 2 {
+		t.Errorf("%d texts are remembered, want 2", c.texts.Len())
+	}
 }

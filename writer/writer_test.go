@@ -405,7 +405,7 @@ func TestLargeScrape(t *testing.T) {
 	stop()
 	checkTree(t, dir, inputs)
 	for i, r := range w.renderers {
-		if _, _, err := r.render(prepare(small[0].schema), &small[0].state.Scrape); err != nil {
+		if _, _, err := r.render(prepareAlone(small[0].schema), &small[0].state.Scrape); err != nil {
 			t.Fatal(err)
 		}
 		if cap(r.data) > maxKept {

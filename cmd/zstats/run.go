@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -99,6 +101,10 @@ func (f *runFlags) trimRules() []bus.TrimRule {
 func (f *runFlags) run(ctx context.Context, out io.Writer) error {
 	if err := f.validate(); err != nil {
 		return err
+	}
+	if os.Getenv("GOGC") == "" {
+		// The live heap is small beside what passes through: collecting half as often saves more CPU than it costs memory.
+		debug.SetGCPercent(200)
 	}
 	log, err := telemetry.NewLogger(f.logLevel, f.logFormat)
 	if err != nil {

@@ -181,6 +181,9 @@ func (w *Worker) setState(err error) {
 // returned only if the worker can't be announced in the first place.
 func (w *Worker) Run(ctx context.Context) error {
 	m, err := joinMembers(ctx, w.o.Bus, w.o.Stage.Name, w.o.ID, w.o.TTL, w.log)
+	if ctx.Err() != nil {
+		return nil // stopped before anything was taken
+	}
 	if err != nil {
 		return err
 	}

@@ -1,8 +1,10 @@
 package expo
 
 import (
+	"bytes"
 	"encoding/binary"
 	"hash/crc32"
+	"hash/maphash"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -46,6 +48,22 @@ type gzipPlan struct {
 // AppendGzip does it otherwise. Who keeps count of templates by their Size calls it before.
 func (t *Template) PrepareGzip() {
 	t.gzip.once.Do(func() { t.gzip.plan.Store(newDeflatePlan(t)) })
+}
+
+// TextHash returns a hash of what the template renders beside values and times. Targets of one kind often have the same: the
+// labels that tell them apart are common ones, which the text leaves out.
+func (t *Template) TextHash(seed maphash.Seed) uint64 { return maphash.Bytes(seed, t.text) }
+
+// ShareGzip takes over from another template what PrepareGzip makes, and the memory of the text, if both render the same beside
+// values and times. It reports whether they do. It must be called before t is used by others.
+func (t *Template) ShareGzip(from *Template) bool {
+	if !bytes.Equal(t.text, from.text) || !slices.Equal(t.ends, from.ends) {
+		return false
+	}
+	from.PrepareGzip()
+	t.text, t.ends = from.text, from.ends
+	t.gzip.once.Do(func() { t.gzip.plan.Store(from.gzip.plan.Load()) })
+	return true
 }
 
 // hasNegativeCount reports whether Append declares a histogram untyped.

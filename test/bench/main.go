@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -83,6 +84,7 @@ type result struct {
 	peak      int64
 	answers   []time.Duration
 	stored    int64 // bytes of all files
+	commits   int   // durable writes to the log, each with a constant number of fsyncs
 }
 
 func (r result) cpuPerMillion(l *load) float64 { return r.cpu.Seconds() / float64(l.samples) * 1e6 }
@@ -92,9 +94,9 @@ func (r result) print(l *load) {
 	at := func(q float64) time.Duration {
 		return r.answers[int(q*float64(len(r.answers)-1))].Round(10 * time.Microsecond)
 	}
-	fmt.Printf("%7.0f scrapes/s  %9.0f samples/s  %5.2f CPU s/M samples (%.2f s)  peak %4.0f MB  answers p50 %v p99 %v  files %.1f MB\n",
+	fmt.Printf("%7.0f scrapes/s  %9.0f samples/s  %5.2f CPU s/M samples (%.2f s)  peak %4.0f MB  answers p50 %v p99 %v  files %.1f MB  durable writes %d\n",
 		float64(l.scrapes)/r.wall.Seconds(), float64(l.samples)/r.wall.Seconds(), r.cpuPerMillion(l), r.cpu.Seconds(),
-		mb(r.peak), at(0.5), at(0.99), mb(r.stored))
+		mb(r.peak), at(0.5), at(0.99), mb(r.stored), r.commits)
 }
 
 func measure(ctx context.Context, o options, root string, l *load) (r result, err error) {
@@ -116,12 +118,34 @@ func measure(ctx context.Context, o options, root string, l *load) (r result, er
 		return r, fmt.Errorf("%w\n%s", err, z.Output())
 	}
 	r.wall = time.Since(start)
+	if r.commits, err = durableWrites(ctx, z); err != nil {
+		return r, err
+	}
 	<-profiled
 	if err := z.Stop(15 * time.Second); err != nil {
 		return r, fmt.Errorf("%w\n%s", err, z.Output())
 	}
 	r.cpu, r.peak = z.Usage()
 	return r, nil
+}
+
+// durableWrites counts the appends of ingest and the commits of the stages.
+func durableWrites(ctx context.Context, z *harness.Zstats) (int, error) {
+	text, err := z.Metrics(ctx)
+	if err != nil {
+		return 0, err
+	}
+	total := 0
+	for line := range strings.Lines(text) {
+		if strings.HasPrefix(line, "zstats_log_batches_total{") || strings.HasPrefix(line, "zstats_stage_commit_seconds_count{") {
+			n, err := strconv.Atoi(strings.TrimSpace(line[strings.LastIndexByte(line, ' '):]))
+			if err != nil {
+				return 0, err
+			}
+			total += n
+		}
+	}
+	return total, nil
 }
 
 // send plays the load, each sender one request after the other, and returns the time of each answer.
