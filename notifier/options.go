@@ -52,10 +52,10 @@ func (o Options) complete() (Options, error) {
 		return o, fmt.Errorf("address %q: want HOST:PORT: %w", o.Addr, err)
 	}
 	if o.Log == nil {
-		return o, errors.New("option Log is required")
+		return o, errors.New("no Log: it is required")
 	}
 	if o.Tokens != nil && o.Tokens.Len() == 0 {
-		return o, errors.New("option Tokens is empty: nobody could subscribe; leave it out to let everybody")
+		return o, errors.New("no tokens in Tokens: nobody could subscribe; leave it out to let everybody")
 	}
 	if (o.CertFile == "") != (o.KeyFile == "") {
 		return o, errors.New("a certificate file and a key file belong together: give both, or neither for plain text")

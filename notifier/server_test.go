@@ -43,8 +43,8 @@ func TestNewRefuses(t *testing.T) {
 		want string
 	}{
 		{Options{Addr: "9906", Log: b}, `address "9906": want HOST:PORT`},
-		{Options{Addr: "127.0.0.1:0"}, "Log is required"},
-		{Options{Addr: "127.0.0.1:0", Log: b, Tokens: none}, "Tokens is empty"},
+		{Options{Addr: "127.0.0.1:0"}, "no Log"},
+		{Options{Addr: "127.0.0.1:0", Log: b, Tokens: none}, "no tokens"},
 		{Options{Addr: "127.0.0.1:0", Log: b, CertFile: "c.pem"}, "a certificate file and a key file belong together"},
 		{Options{Addr: "127.0.0.1:0", Log: b, CertFile: "c.pem", KeyFile: "k.pem"}, "certificate c.pem with key k.pem"},
 		{Options{Addr: "127.0.0.1:0", Log: b, MaxSubscribers: -1}, "MaxSubscribers is -1"},

@@ -1,0 +1,69 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestDataDirIsForOneProcess(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "data")
+	d, err := openDataDir(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := openDataDir(path); err == nil || !strings.Contains(err.Error(), "--data-dir") {
+		t.Errorf("a second process: %v, want an error that says what to do", err)
+	}
+	d.close()
+	d, err = openDataDir(path)
+	if err != nil {
+		t.Errorf("after the first has ended: %v", err)
+	}
+	d.close()
+}
+
+func TestDefaultTokenIsKept(t *testing.T) {
+	d, err := openDataDir(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.close()
+	first, fresh, err := d.defaultToken()
+	if err != nil || !fresh || len(first) < 20 {
+		t.Fatalf("first token %q, fresh %v, %v", first, fresh, err)
+	}
+	again, fresh, err := d.defaultToken()
+	if err != nil || fresh || again != first {
+		t.Errorf("second token %q, fresh %v, %v; want the first one", again, fresh, err)
+	}
+	info, err := os.Stat(filepath.Join(d.path, "token"))
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("token file has mode %v (%v), want 0600", info.Mode(), err)
+	}
+	if err := os.WriteFile(filepath.Join(d.path, "token"), []byte("\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := d.defaultToken(); err == nil {
+		t.Error("an empty token file was accepted")
+	}
+}
+
+func TestRunFlagsRefuse(t *testing.T) {
+	good := runFlags{rawAge: 2, headLimit: 1, interval: 1e9}
+	if err := good.validate(); err != nil {
+		t.Fatal(err)
+	}
+	for name, spoil := range map[string]func(*runFlags){
+		"head limit as long as RAW's age": func(f *runFlags) { f.headLimit = 2 },
+		"no head limit":                   func(f *runFlags) { f.headLimit = 0 },
+		"interval too short":              func(f *runFlags) { f.interval = 1 },
+	} {
+		bad := good
+		spoil(&bad)
+		if err := bad.validate(); err == nil {
+			t.Errorf("%s was accepted", name)
+		}
+	}
+}
