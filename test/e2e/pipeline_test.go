@@ -29,7 +29,7 @@ const (
 func TestNodeExporter(t *testing.T) {
 	target := recordingProxy(t, startExporter(t))
 	z := startZstats(t)
-	stopCollector := startCollector(t, z, "node="+target.server.URL+"/metrics")
+	stopCollector := startCollector(t, z, "250ms", "node="+target.server.URL+"/metrics")
 	name := target.host() + ".node"
 	const least = 20
 	waitFor(t, "scrapes are written", func() error {
@@ -68,7 +68,7 @@ func TestRecordedScrapes(t *testing.T) {
 		targets[job], counts[job] = replayedTarget(t, expositions), len(expositions)
 		flags = append(flags, job+"="+targets[job].server.URL+"/metrics")
 	}
-	startCollector(t, z, flags...)
+	startCollector(t, z, "250ms", flags...)
 	for job, target := range targets {
 		name := target.host() + "." + job
 		waitFor(t, job+" is written", func() error {
@@ -80,6 +80,35 @@ func TestRecordedScrapes(t *testing.T) {
 		checkExact(t, target, job, readTarget(t, z.Files(), name))
 		checkEvents(t, z, name)
 	}
+}
+
+// TestSizes ships a scrape of 500,000 series, which is far more than a message of the log may hold, and one of a single series.
+func TestSizes(t *testing.T) {
+	z := startZstats(t)
+	targets := map[string]*recorder{
+		"large": replayedTarget(t, []corpus.Exposition{{Body: series(500_000, 1)}, {Body: series(500_000, 2)}}),
+		"small": replayedTarget(t, []corpus.Exposition{{Body: series(1, 1)}, {Body: series(1, 2)}}),
+	}
+	startCollector(t, z, "10s", "large="+targets["large"].server.URL, "small="+targets["small"].server.URL)
+	for job, target := range targets {
+		name := target.host() + "." + job
+		waitFor(t, job+" is written", func() error {
+			if n := len(listTarget(t, z, name)); n != 2 {
+				return fmt.Errorf("%d of 2", n)
+			}
+			return nil
+		})
+		checkExact(t, target, job, readTarget(t, z.Files(), name))
+	}
+}
+
+// series returns an exposition of n counters.
+func series(n int, value float64) []byte {
+	out := []byte("# HELP requests_total Requests.\n# TYPE requests_total counter\n")
+	for i := range n {
+		out = fmt.Appendf(out, "requests_total{path=\"/path/%d\"} %v\n", i, value*float64(i))
+	}
+	return out
 }
 
 // startExporter runs a node exporter and returns its URL.
@@ -114,10 +143,10 @@ func startZstats(t *testing.T, args ...string) *harness.Zstats {
 }
 
 // startCollector ships the targets until the returned function is called, which waits for the last of them to be sent.
-func startCollector(t *testing.T, z *harness.Zstats, targets ...string) (stop func()) {
+func startCollector(t *testing.T, z *harness.Zstats, interval string, targets ...string) (stop func()) {
 	t.Helper()
 	args := []string{"collect", "--server", "http://" + z.IngestAddr, "--token", token,
-		"--interval", "250ms", "--timeout", "250ms", "--flush", "500ms"}
+		"--interval", interval, "--timeout", interval, "--flush", "500ms"}
 	for _, target := range targets {
 		args = append(args, "--target", target)
 	}
