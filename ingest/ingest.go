@@ -64,7 +64,7 @@ func New(o Options) (*Ingest, error) {
 	i := &Ingest{
 		tokens: o.Tokens, raw: o.Raw, dead: o.Dead, log: o.Log, partitions: o.Partitions, minPoll: o.MinPoll,
 		now: o.Now, logger: o.Logger, locks: newLocks(), metrics: newMetrics(), full: fullness{rest: 5 * time.Second},
-		timeouts: timeouts{header: 10 * time.Second, body: 5 * time.Minute, idle: 2 * time.Minute, grace: 8 * time.Second},
+		timeouts: timeouts{header: 10 * time.Second, body: 5 * time.Minute, idle: 2 * time.Minute, grace: 3 * time.Second},
 	}
 	i.marks = newMarks(o, i.metrics)
 	if i.heads, err = newHeads(o, i.metrics); err != nil {

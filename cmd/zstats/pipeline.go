@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
@@ -132,7 +133,7 @@ func (p *pipeline) buildCollector(token string) (*collector.Collector, error) {
 		Server:   "http://" + dialable(p.ingest.Addr().String()),
 		Token:    token,
 		Targets:  []collector.Target{{Job: "zstats", URL: "http://" + dialable(p.admin.Addr()) + "/metrics"}},
-		Interval: p.flags.interval, Flush: p.flags.interval, Logger: p.log, Registerer: p.registry,
+		Interval: p.flags.interval, Flush: p.flags.interval, StopTimeout: time.Second, Logger: p.log, Registerer: p.registry,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("collector: %w", err)

@@ -102,6 +102,14 @@ func (f *runFlags) run(ctx context.Context, out io.Writer) error {
 	if err := f.validate(); err != nil {
 		return err
 	}
+	err := f.start(ctx, out)
+	if err != nil && errors.Is(err, ctx.Err()) {
+		return nil // stopped before it was up
+	}
+	return err
+}
+
+func (f *runFlags) start(ctx context.Context, out io.Writer) error {
 	if os.Getenv("GOGC") == "" {
 		// The live heap is small beside what passes through: collecting half as often saves more CPU than it costs memory.
 		debug.SetGCPercent(200)

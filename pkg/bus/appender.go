@@ -96,8 +96,8 @@ func (a *Appender) close() {
 	close(a.queue)
 }
 
-// Append publishes msgs in order and returns their sequences once all are durable. After ErrFull from a single node none of
-// them is stored; after any other error some may be.
+// Append publishes msgs and returns their sequences once all are durable. On a single node they are stored in order; in a
+// cluster, where each is published by itself, in any. After an error some of them may be stored.
 func (a *Appender) Append(ctx context.Context, msgs []Message) ([]uint64, error) {
 	if len(msgs) == 0 {
 		return nil, nil

@@ -35,10 +35,8 @@ const (
 
 // JetStream's error codes that nats.go has no name for.
 const (
-	codeAtomicIncomplete    jetstream.ErrorCode = 10176
 	codeResources           jetstream.ErrorCode = 10023
 	codeStoreFailed         jetstream.ErrorCode = 10077
-	codeTooManyOpenBatches  jetstream.ErrorCode = 10210
 	codeAccountResourcesMax jetstream.ErrorCode = 10002
 )
 

@@ -23,8 +23,8 @@ type members struct {
 	renew  time.Duration
 	log    *zap.Logger
 
-	mu    sync.Mutex // guards alive
-	alive map[string]bool
+	mu    sync.Mutex           // guards alive
+	alive map[string]time.Time // when each was last heard of, by this process's clock
 }
 
 // joinMembers opens the bucket of workers. A worker that is silent for ttl counts as gone.
@@ -33,7 +33,7 @@ func joinMembers(ctx context.Context, b *Bus, stage, id string, ttl time.Duratio
 	if err != nil {
 		return nil, err
 	}
-	m := &members{bucket: bucket, stage: stage, id: id, renew: ttl / 3, log: log, alive: map[string]bool{id: true}}
+	m := &members{bucket: bucket, stage: stage, id: id, renew: ttl / 3, log: log, alive: make(map[string]time.Time)}
 	if err := m.announce(ctx); err != nil {
 		return nil, err
 	}
@@ -49,7 +49,7 @@ func (m *members) announce(ctx context.Context) error {
 // run renews the announcement and calls changed whenever the workers may have changed, until ctx ends.
 func (m *members) run(ctx context.Context, changed func()) {
 	var running sync.WaitGroup
-	running.Go(func() { m.renewAll(ctx) })
+	running.Go(func() { m.renewAll(ctx, changed) })
 	for ctx.Err() == nil {
 		if err := m.watch(ctx, changed); err != nil && ctx.Err() == nil {
 			m.log.Warn("watching workers failed, trying again", zap.Error(err))
@@ -59,8 +59,11 @@ func (m *members) run(ctx context.Context, changed func()) {
 	running.Wait()
 }
 
-func (m *members) renewAll(ctx context.Context) {
+func (m *members) renewAll(ctx context.Context, changed func()) {
 	for pause(ctx, m.renew) {
+		if m.expire() {
+			changed()
+		}
 		if err := m.announce(ctx); err != nil && ctx.Err() == nil {
 			m.log.Warn("announcing this worker failed", zap.Error(err))
 		}
@@ -84,31 +87,50 @@ func (m *members) watch(ctx context.Context, changed func()) error {
 	}
 }
 
-// apply notes an update and reports whether it changes anything.
+// apply notes an update and reports whether it changes who is alive.
 func (m *members) apply(u Update) bool {
 	id := strings.TrimPrefix(u.Key, m.stage+".")
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	before := m.alive[id]
-	if u.Deleted && id != m.id {
+	_, before := m.alive[id]
+	if u.Deleted {
 		delete(m.alive, id)
-	} else if !u.Deleted {
-		m.alive[id] = true
+		return before
 	}
-	return before != m.alive[id]
+	m.alive[id] = time.Now()
+	return !before
 }
+
+// expire forgets workers that were not heard of for long, and reports whether there were any. The server says when a worker's time
+// is over, but a worker that was cut off may have missed it.
+func (m *members) expire() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	before := len(m.alive)
+	maps.DeleteFunc(m.alive, func(_ string, heard time.Time) bool { return time.Since(heard) > silence*m.renew })
+	return len(m.alive) != before
+}
+
+// silence is after how many missed renewals a worker counts as gone even if the server has not said so.
+const silence = 9
 
 // list returns the living workers, this one among them.
 func (m *members) list() []string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return slices.Sorted(maps.Keys(m.alive))
+	all := slices.Collect(maps.Keys(m.alive))
+	if _, ok := m.alive[m.id]; !ok {
+		all = append(all, m.id)
+	}
+	slices.Sort(all)
+	return all
 }
 
 func (m *members) isAlive(id string) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.alive[id]
+	_, ok := m.alive[id]
+	return ok
 }
 
 // leave takes the announcement back.

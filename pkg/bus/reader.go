@@ -33,6 +33,10 @@ type Reader struct {
 	pending  uint64
 }
 
+// maxResets bounds how often a reader makes itself anew by itself before it reports an error. Between the attempts it does not see
+// that its user has ended.
+const maxResets = 2
+
 // minPending holds at least one message of the largest size with its headers.
 const minPending = partSize + 64<<10
 
@@ -42,7 +46,7 @@ func (b *Bus) Read(ctx context.Context, o ReadOptions) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	cfg := jetstream.OrderedConsumerConfig{FilterSubjects: o.Subjects, InactiveThreshold: time.Minute}
+	cfg := jetstream.OrderedConsumerConfig{FilterSubjects: o.Subjects, InactiveThreshold: time.Minute, MaxResetAttempts: maxResets}
 	switch {
 	case o.LastOfEach:
 		cfg.DeliverPolicy = jetstream.DeliverLastPerSubjectPolicy

@@ -42,7 +42,7 @@ func StartServer(o ServerOptions) (*Server, error) {
 		StoreDir:           o.Dir,
 		SyncAlways:         true,
 		JetStreamMaxMemory: 64 << 20,
-		JetStreamMaxStore:  1 << 62, // the streams' own limits and the free-space reserve bound the store
+		JetStreamMaxStore:  1 << 62, // trimming and the streams' own limits bound the store
 		MaxPending:         512 << 20,
 		NoSigs:             true,
 	})

@@ -50,7 +50,11 @@ func (w *Worker) rebalance(ctx, work context.Context, m *members) {
 // takeMissing takes the partitions that the worker is to own and does not, unless their owner still holds them or a pause
 // after a failure is not over.
 func (w *Worker) takeMissing(ctx context.Context, m *members) {
-	if len(w.owned) == len(w.wanted) || time.Now().Before(w.retryAt) {
+	if len(w.owned) == len(w.wanted) {
+		w.updateState()
+		return
+	}
+	if time.Now().Before(w.retryAt) {
 		return
 	}
 	var free []*session
@@ -113,6 +117,10 @@ func (w *Worker) lookUp(ctx context.Context, p int) (*session, string, error) {
 
 // take publishes checkpoints that name this worker and begins to read behind them.
 func (w *Worker) take(ctx context.Context, sessions []*session) error {
+	// Without this the reader would begin where the idlest partition had its last message.
+	if err := w.advanceIdle(ctx, sessions); err != nil {
+		return err
+	}
 	if err := w.publishCheckpoints(ctx, sessions, nil, false); err != nil {
 		return err
 	}
@@ -155,7 +163,16 @@ func (w *Worker) releaseAll(ctx context.Context) {
 	}
 	w.release(ctx, all)
 	w.stopReader()
-	w.readers.Wait()
+	ended := make(chan struct{})
+	go func() {
+		w.readers.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+	case <-ctx.Done():
+		w.log.Warn("a reader does not end: the NATS server answers nothing")
+	}
 }
 
 // refresh publishes old checkpoints again, so that trimming can follow: the output stream up to them, and the input stream

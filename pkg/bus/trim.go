@@ -146,13 +146,15 @@ func firstSince(ctx context.Context, s jetstream.Stream, state jetstream.StreamS
 	low, high := state.FirstSeq, state.LastSeq+1 // the answer lies in [low, high]
 	for low < high {
 		mid := low + (high-low)/2
-		m, err := s.GetMsg(ctx, mid)
-		if err != nil {
+		m, err := s.GetMsg(ctx, mid, jetstream.WithGetMsgSubject(">")) // the first message from mid on
+		switch {
+		case errors.Is(err, jetstream.ErrMsgNotFound):
+			high = mid
+		case err != nil:
 			return 0, fmt.Errorf("find the first message since %s: sequence %d: %w", since.UTC().Format(time.RFC3339), mid, err)
-		}
-		if m.Time.Before(since) {
-			low = mid + 1
-		} else {
+		case m.Time.Before(since):
+			low = m.Sequence + 1
+		default:
 			high = mid
 		}
 	}

@@ -112,7 +112,7 @@ const (
 	// handoverPoll is how often it looks.
 	handoverPoll = 100 * time.Millisecond
 	// grace is how long a stop waits for the batch in hand.
-	grace = 8 * time.Second
+	grace = 4 * time.Second
 	// minBackoff and maxBackoff bound the pause after a failure.
 	minBackoff = 100 * time.Millisecond
 	maxBackoff = 5 * time.Second
@@ -164,9 +164,13 @@ func NewWorker(o WorkerOptions) (*Worker, error) {
 // Ready reports why the worker does not work now, or nil.
 func (w *Worker) Ready() error {
 	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.state != nil {
-		return fmt.Errorf("stage %s: %w", w.o.Stage.Name, w.state)
+	state := w.state
+	w.mu.Unlock()
+	if state == nil {
+		state = w.o.Bus.Ready()
+	}
+	if state != nil {
+		return fmt.Errorf("stage %s: %w", w.o.Stage.Name, state)
 	}
 	return nil
 }
@@ -338,6 +342,10 @@ func (w *Worker) fail(err error) {
 	reason := "failed"
 	if errors.Is(err, ErrFenced) {
 		reason = "fenced"
+		// Whoever was there first gets the time of a hand-over, or two workers would take from each other in turn.
+		for p := range w.owned {
+			w.wanted[p] = time.Now()
+		}
 	}
 	w.metrics.failures.WithLabelValues(reason).Inc()
 	w.log.Warn("batch was not committed, taking the partitions anew",

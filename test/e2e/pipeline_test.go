@@ -47,7 +47,7 @@ func TestNodeExporter(t *testing.T) {
 	})
 	checkExact(t, target, "node", readTarget(t, z.Files(), name))
 	checkEvents(t, z, name)
-	if err := z.Stop(15 * time.Second); err != nil {
+	if err := z.Stop(10 * time.Second); err != nil {
 		t.Errorf("stop: %v\n%s", err, z.Output())
 	}
 }
@@ -215,8 +215,8 @@ func checkEvents(t *testing.T, z *harness.Zstats, name string) {
 	}
 }
 
-// readEvents returns the first n events.
-func readEvents(t *testing.T, z *harness.Zstats, n int) []checker.Notified {
+// readEvents returns all events up to the last one that was there when the reading began.
+func readEvents(t *testing.T, z *harness.Zstats) []checker.Notified {
 	t.Helper()
 	conn, err := grpc.NewClient(z.NotifierAddr, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
@@ -225,6 +225,7 @@ func readEvents(t *testing.T, z *harness.Zstats, n int) []checker.Notified {
 	defer conn.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
+	end := nextEvent(t, ctx, conn)
 	stream, err := eventpb.NewNotifierClient(conn).Subscribe(ctx, &eventpb.SubscribeRequest{
 		From: &eventpb.SubscribeRequest_FromSequence{FromSequence: 1},
 	})
@@ -232,19 +233,41 @@ func readEvents(t *testing.T, z *harness.Zstats, n int) []checker.Notified {
 		t.Fatal(err)
 	}
 	var all []checker.Notified
-	for len(all) < n {
+	for {
 		m, err := stream.Recv()
 		if err != nil {
-			t.Fatalf("event %d of %d: %v", len(all)+1, n, err)
+			t.Fatalf("after %d events: %v", len(all), err)
 		}
-		if e := m.GetScrapeWritten(); e != nil {
-			all = append(all, checker.Notified{
-				Target:     scrape.Target{Account: e.Account, Source: e.Source, Name: e.Target},
-				Generation: e.Generation, Epoch: e.EpochUs, Sequence: e.Sequence,
-			})
+		if p := m.GetProgress(); p != nil && p.NextSequence >= end {
+			return all
+		}
+		e := m.GetScrapeWritten()
+		if e == nil {
+			continue
+		}
+		all = append(all, checker.Notified{
+			Target:     scrape.Target{Account: e.Account, Source: e.Source, Name: e.Target},
+			Generation: e.Generation, Epoch: e.EpochUs, Sequence: e.Sequence,
+		})
+	}
+}
+
+// nextEvent returns the sequence that the next event will have at least.
+func nextEvent(t *testing.T, ctx context.Context, conn *grpc.ClientConn) uint64 {
+	t.Helper()
+	stream, err := eventpb.NewNotifierClient(conn).Subscribe(ctx, new(eventpb.SubscribeRequest))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for {
+		m, err := stream.Recv()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if started := m.GetStarted(); started != nil {
+			return started.NextSequence
 		}
 	}
-	return all
 }
 
 // waitFor tries until check returns nil.

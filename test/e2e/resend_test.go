@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -103,7 +104,7 @@ func TestResends(t *testing.T) {
 		w.want("after the restart, without a full blob", w.send(all[3:], smallests(all[3:])), zeros(3))
 	})
 	judge(t, z, w.ledger)
-	if err := z.Stop(15 * time.Second); err != nil {
+	if err := z.Stop(10 * time.Second); err != nil {
 		t.Errorf("stop: %v", err)
 	}
 }
@@ -153,7 +154,20 @@ func judge(t *testing.T, z *harness.Zstats, l *ledger) {
 		}
 		return nil
 	})
-	run.Notified = readEvents(t, z, len(run.Written))
+	waitFor(t, "nothing is left to do", func() error {
+		metrics, err := z.Metrics(t.Context())
+		if err != nil {
+			return err
+		}
+		for _, stage := range []string{"assembler", "writer"} {
+			if !strings.Contains(metrics, `zstats_stage_lag_messages{stage="`+stage+`"} 0`+"\n") {
+				return errors.New(stage + " lags")
+			}
+		}
+		return nil
+	})
+	run.Written = checker.Tree(os.DirFS(z.Files()))
+	run.Notified = readEvents(t, z)
 	report := checker.Compare(run)
 	t.Log(report)
 	if !report.OK() {
