@@ -261,3 +261,35 @@ func TestLargeSchemas(t *testing.T) {
 		}
 	})
 }
+
+// TestOneOfManyWins publishes at the same time under one condition: in a cluster the others meet a proposal in flight, on a single
+// node a stored message. Either way one is stored, and the others are told that they were late.
+func TestOneOfManyWins(t *testing.T) {
+	each(t, func(t *testing.T, b *Bus) {
+		const rivals = 20
+		errs := make([]error, rivals)
+		var running sync.WaitGroup
+		for i := range rivals {
+			running.Go(func() {
+				// A batch, as commits are: an output and a checkpoint.
+				out := entries(event.Raw, rawMessage(fmt.Sprintf("output-%d", i), nil))
+				ckpt := entries(event.Raw, rawMessage("checkpoint", nil))
+				ckpt[0].expectLast(0)
+				_, errs[i] = b.publish(t.Context(), event.Raw, append(out, ckpt...))
+			})
+		}
+		running.Wait()
+		won := 0
+		for i, err := range errs {
+			switch {
+			case err == nil:
+				won++
+			case !errors.Is(err, ErrFenced):
+				t.Errorf("rival %d: %v, want ErrFenced", i, err)
+			}
+		}
+		if _, last, err := b.Bounds(t.Context(), event.Raw); won != 1 || last != 2 || err != nil {
+			t.Errorf("%d rivals won and the stream ends at %d (%v), want one with its two messages", won, last, err)
+		}
+	})
+}

@@ -325,3 +325,19 @@ func TestAssignMovesFewPartitions(t *testing.T) {
 		t.Errorf("%d partitions moved between the three workers that stayed", moved)
 	}
 }
+
+// TestMoreWorkersThanPartitions: a worker that has nothing to do is ready, and takes over when it is needed.
+func TestMoreWorkersThanPartitions(t *testing.T) {
+	b := oneNode(t)
+	newWorker := func(id string) *Worker {
+		w := newCounter(t, b, id, nil)
+		w.o.Partitions = 1 // of those that there are
+		return w
+	}
+	one, two := newWorker("one"), newWorker("two")
+	stopOne, stopTwo := start(t, one.Run), start(t, two.Run)
+	eventually(t, "one is ready", one.Ready)
+	eventually(t, "two is ready", two.Ready)
+	stopOne()
+	stopTwo()
+}
