@@ -113,6 +113,14 @@ func (f *collectFlags) run(ctx context.Context) (err error) {
 	if o.Logger, err = telemetry.NewLogger(f.logLevel, f.logFormat); err != nil {
 		return err
 	}
+	if o.BufferDir != "" {
+		// A second collector would send this one's files, under its own token.
+		lock, err := lockDir(o.BufferDir, 0o700, "buffer directory", "--buffer-dir")
+		if err != nil {
+			return err
+		}
+		defer lock.Close()
+	}
 	registry := telemetry.NewRegistry()
 	o.Registerer = registry
 	c, err := collector.New(o)

@@ -19,18 +19,28 @@ type dataDir struct {
 
 // openDataDir makes the directory if it is missing and locks it.
 func openDataDir(path string) (*dataDir, error) {
-	if err := os.MkdirAll(path, 0o755); err != nil {
-		return nil, fmt.Errorf("data directory: %w", err)
+	lock, err := lockDir(path, 0o755, "data directory", "--data-dir")
+	if err != nil {
+		return nil, err
+	}
+	return &dataDir{path: path, lock: lock}, nil
+}
+
+// lockDir makes a directory if it is missing and locks it until the result is closed, or the process ends. The other arguments
+// say in errors what the directory is and which flag chooses it.
+func lockDir(path string, mode os.FileMode, what, flag string) (*os.File, error) {
+	if err := os.MkdirAll(path, mode); err != nil {
+		return nil, fmt.Errorf("%s: %w: choose another with %s", what, err, flag)
 	}
 	lock, err := os.OpenFile(filepath.Join(path, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("data directory: %w", err)
+		return nil, fmt.Errorf("%s: %w: choose another with %s", what, err, flag)
 	}
 	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		lock.Close()
-		return nil, fmt.Errorf("data directory %s is in use by another zstats: stop it, or choose another with --data-dir", path)
+		return nil, fmt.Errorf("%s %s is in use by another zstats: stop it, or choose another with %s", what, path, flag)
 	}
-	return &dataDir{path: path, lock: lock}, nil
+	return lock, nil
 }
 
 // close gives the directory up. The lock's file stays: removing it could take it from under another process.

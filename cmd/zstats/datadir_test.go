@@ -24,6 +24,20 @@ func TestDataDirIsForOneProcess(t *testing.T) {
 	d.close()
 }
 
+func TestBufferDirIsForOneCollector(t *testing.T) {
+	dir := t.TempDir()
+	lock, err := lockDir(dir, 0o700, "buffer directory", "--buffer-dir")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Close()
+	cmd := collectCommand()
+	cmd.SetArgs([]string{"--server", "http://127.0.0.1:1", "--token", "t", "--target", "a=http://127.0.0.1:1", "--buffer-dir", dir})
+	if err := cmd.ExecuteContext(t.Context()); err == nil || !strings.Contains(err.Error(), "in use by another") {
+		t.Errorf("a second collector: %v, want an error that says what to do", err)
+	}
+}
+
 func TestDefaultTokenIsKept(t *testing.T) {
 	d, err := openDataDir(t.TempDir())
 	if err != nil {
@@ -51,13 +65,14 @@ func TestDefaultTokenIsKept(t *testing.T) {
 }
 
 func TestRunFlagsRefuse(t *testing.T) {
-	good := runFlags{rawAge: 2, headLimit: 1, interval: 1e9}
+	good := runFlags{rawAge: 2, headLimit: 1, interval: 1e9, eventsAge: 1}
 	if err := good.validate(); err != nil {
 		t.Fatal(err)
 	}
 	for name, spoil := range map[string]func(*runFlags){
 		"head limit as long as RAW's age": func(f *runFlags) { f.headLimit = 2 },
 		"no head limit":                   func(f *runFlags) { f.headLimit = 0 },
+		"no age of events":                func(f *runFlags) { f.eventsAge = 0 },
 		"interval too short":              func(f *runFlags) { f.interval = 1 },
 	} {
 		bad := good

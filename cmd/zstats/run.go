@@ -74,6 +74,9 @@ func (f *runFlags) validate() error {
 	if f.headLimit <= 0 || f.headLimit >= f.rawAge {
 		return fmt.Errorf("ingest.head-limit is %s and raw.age is %s: the limit must be positive and less than the age", f.headLimit, f.rawAge)
 	}
+	if f.eventsAge <= 0 {
+		return fmt.Errorf("events.age is %s: it must be positive", f.eventsAge)
+	}
 	if f.interval < time.Second {
 		return errors.New("collect-self.interval must be at least a second")
 	}

@@ -31,11 +31,12 @@ func Parse(entries []string) (*Tokens, error) {
 			return nil, fmt.Errorf("account %q: want NAME:TOKEN or NAME@SOURCE:TOKEN", name)
 		}
 		var g Grant
-		g.Account, g.Source, _ = strings.Cut(name, "@")
+		var named bool
+		g.Account, g.Source, named = strings.Cut(name, "@")
 		if err := checkName(g.Account); err != nil {
 			return nil, fmt.Errorf("account %q: %w", name, err)
 		}
-		if g.Source != "" {
+		if named {
 			if err := checkName(g.Source); err != nil {
 				return nil, fmt.Errorf("account %q: source: %w", name, err)
 			}

@@ -41,6 +41,7 @@ func TestParseRefuses(t *testing.T) {
 		{"separator in the name", "letters", []string{"a/b:token"}},
 		{"long name", "1 to 100", []string{strings.Repeat("a", 101) + ":token"}},
 		{"bad source", "source", []string{"acme@a b:token"}},
+		{"empty source", "source", []string{"acme@:token"}},
 		{"one token for two accounts", "also that of", []string{"a:token", "b:token"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -47,6 +47,10 @@ type Admin struct {
 
 // NewAdmin listens on the address.
 func NewAdmin(o AdminOptions) (*Admin, error) {
+	if _, _, err := net.SplitHostPort(o.Addr); err != nil {
+		// An empty address would mean all interfaces and any port.
+		return nil, fmt.Errorf("admin address %q: want HOST:PORT: %w", o.Addr, err)
+	}
 	l, err := net.Listen("tcp", o.Addr)
 	if err != nil {
 		return nil, fmt.Errorf("admin address: %w", err)

@@ -80,6 +80,13 @@ func TestAdminAddressInUse(t *testing.T) {
 	}
 }
 
+func TestAdminNeedsAnAddress(t *testing.T) {
+	if a, err := NewAdmin(AdminOptions{Registry: NewRegistry()}); err == nil {
+		a.listener.Close()
+		t.Error("an empty address was taken for all interfaces")
+	}
+}
+
 func TestNewLoggerRefuses(t *testing.T) {
 	if _, err := NewLogger("loud", "json"); err == nil || !strings.Contains(err.Error(), "debug, info") {
 		t.Errorf("unknown level: %v", err)
