@@ -15,6 +15,7 @@ import (
 	"github.com/zstats/zstats/pkg/account"
 	"github.com/zstats/zstats/pkg/event"
 	"github.com/zstats/zstats/pkg/event/eventpb"
+	"github.com/zstats/zstats/pkg/keypair"
 )
 
 // pace holds the notifier's intervals; tests shorten them.
@@ -36,7 +37,7 @@ type Notifier struct {
 	log      Log
 	tokens   *account.Tokens
 	listener net.Listener
-	cert     *certificate // nil without TLS
+	cert     *keypair.Pair // nil without TLS
 	subs     *subscribers
 	metrics  *metrics
 	logger   *zap.Logger
@@ -63,7 +64,7 @@ func New(o Options) (*Notifier, error) {
 	}
 	n.state.Store(&state{errors.New("notifier is not running")})
 	if o.CertFile != "" {
-		if n.cert, err = loadCertificate(o.CertFile, o.KeyFile, o.Logger); err != nil {
+		if n.cert, err = keypair.Load(o.CertFile, o.KeyFile, o.Logger); err != nil {
 			return nil, err
 		}
 	}

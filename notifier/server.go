@@ -54,7 +54,7 @@ func (n *Notifier) newServer(ctx context.Context) (*grpc.Server, healthServer) {
 	if n.cert != nil {
 		options = append(options, grpc.Creds(credentials.NewTLS(&tls.Config{
 			MinVersion:     tls.VersionTLS12,
-			GetCertificate: n.cert.get,
+			GetCertificate: n.cert.Get,
 		})))
 	}
 	server := grpc.NewServer(options...)

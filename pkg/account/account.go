@@ -5,7 +5,10 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"os"
+	"slices"
 	"strings"
+	"sync/atomic"
 )
 
 // Grant is what a token stands for.
@@ -16,38 +19,50 @@ type Grant struct {
 	Source string
 }
 
-// Tokens maps tokens to grants. It keeps only hashes of the tokens.
+// Tokens maps tokens to grants. It keeps only hashes of the tokens, and is safe for concurrent use.
 type Tokens struct {
-	grants map[[sha256.Size]byte]Grant
+	grants atomic.Pointer[grants]
 }
+
+type grants map[[sha256.Size]byte]Grant
 
 // Parse reads entries of the form NAME:TOKEN or NAME@SOURCE:TOKEN. An account may have several tokens; a token stands for one
 // grant only.
 func Parse(entries []string) (*Tokens, error) {
-	t := &Tokens{grants: make(map[[sha256.Size]byte]Grant, len(entries))}
+	t := new(Tokens)
+	if err := t.Replace(entries); err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+// Replace makes the tokens those of the entries, in one step. After an error they are as they were.
+func (t *Tokens) Replace(entries []string) error {
+	all := make(grants, len(entries))
 	for _, entry := range entries {
 		name, token, ok := strings.Cut(entry, ":")
 		if !ok || token == "" {
-			return nil, fmt.Errorf("account %q: want NAME:TOKEN or NAME@SOURCE:TOKEN", name)
+			return fmt.Errorf("account %q: want NAME:TOKEN or NAME@SOURCE:TOKEN", name)
 		}
 		var g Grant
 		var named bool
 		g.Account, g.Source, named = strings.Cut(name, "@")
 		if err := checkName(g.Account); err != nil {
-			return nil, fmt.Errorf("account %q: %w", name, err)
+			return fmt.Errorf("account %q: %w", name, err)
 		}
 		if named {
 			if err := checkName(g.Source); err != nil {
-				return nil, fmt.Errorf("account %q: source: %w", name, err)
+				return fmt.Errorf("account %q: source: %w", name, err)
 			}
 		}
 		sum := sha256.Sum256([]byte(token))
-		if other, taken := t.grants[sum]; taken && other != g {
-			return nil, fmt.Errorf("account %q: its token is also that of account %q", name, other.Account)
+		if other, taken := all[sum]; taken && other != g {
+			return fmt.Errorf("account %q: its token is also that of account %q", name, other.Account)
 		}
-		t.grants[sum] = g
+		all[sum] = g
 	}
-	return t, nil
+	t.grants.Store(&all)
+	return nil
 }
 
 func checkName(name string) error {
@@ -67,9 +82,27 @@ func checkName(name string) error {
 // Lookup returns the grant of a token. Its time does not depend on how much of the token is right, since only the token's
 // hash is compared.
 func (t *Tokens) Lookup(token string) (Grant, bool) {
-	g, ok := t.grants[sha256.Sum256([]byte(token))]
+	g, ok := (*t.grants.Load())[sha256.Sum256([]byte(token))]
 	return g, ok
 }
 
 // Len returns the number of tokens.
-func (t *Tokens) Len() int { return len(t.grants) }
+func (t *Tokens) Len() int { return len(*t.grants.Load()) }
+
+// ReadFile reads entries from a file: one on each line, with blank lines and lines that begin with '#' left out.
+func ReadFile(name string) ([]string, error) {
+	data, err := os.ReadFile(name)
+	if err != nil {
+		return nil, fmt.Errorf("accounts: %w", err)
+	}
+	var entries []string
+	for line := range strings.Lines(string(data)) {
+		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") {
+			entries = append(entries, line)
+		}
+	}
+	if len(entries) == 0 {
+		return nil, fmt.Errorf("accounts: %s names none; write NAME:TOKEN on a line", name)
+	}
+	return slices.Clip(entries), nil
+}

@@ -1,6 +1,8 @@
 package account
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -53,5 +55,40 @@ func TestParseRefuses(t *testing.T) {
 				t.Errorf("error %v shows the token", err)
 			}
 		})
+	}
+}
+
+func TestReplace(t *testing.T) {
+	tokens, err := Parse([]string{"acme:one"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := tokens.Replace([]string{"acme:two", "bad"}); err == nil {
+		t.Error("a bad entry was taken")
+	}
+	if _, ok := tokens.Lookup("one"); !ok {
+		t.Error("after an error the tokens are no longer those of before")
+	}
+	if err := tokens.Replace([]string{"acme:two"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := tokens.Lookup("one"); ok || tokens.Len() != 1 {
+		t.Error("a token that was taken away is still known")
+	}
+}
+
+func TestReadFile(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "accounts")
+	for text, want := range map[string]int{"# all\n\nacme:one\n  b@x:two \n": 2, "acme:one": 1, "#\n": 0} {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		entries, err := ReadFile(name)
+		if len(entries) != want || (err == nil) != (want > 0) {
+			t.Errorf("%q: %q, %v; want %d entries", text, entries, err, want)
+		}
+	}
+	if _, err := ReadFile(name + "x"); err == nil {
+		t.Error("a file that is not there: no error")
 	}
 }

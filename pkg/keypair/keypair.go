@@ -1,4 +1,5 @@
-package notifier
+// Package keypair keeps a TLS certificate and its key as files have them, so that a renewal needs no restart.
+package keypair
 
 import (
 	"crypto/tls"
@@ -10,8 +11,8 @@ import (
 	"go.uber.org/zap"
 )
 
-// certificate is a key pair in files, read again when one of them changes.
-type certificate struct {
+// Pair is a certificate and its key in PEM files, read again when one of them changes.
+type Pair struct {
 	certFile, keyFile string
 	logger            *zap.Logger
 
@@ -26,8 +27,12 @@ type stamp struct {
 	size     int64
 }
 
-func loadCertificate(certFile, keyFile string, logger *zap.Logger) (*certificate, error) {
-	c := &certificate{certFile: certFile, keyFile: keyFile, logger: logger}
+// Load reads the files. The logger, which may be nil, learns of changes that can't be used.
+func Load(certFile, keyFile string, logger *zap.Logger) (*Pair, error) {
+	if logger == nil {
+		logger = zap.NewNop()
+	}
+	c := &Pair{certFile: certFile, keyFile: keyFile, logger: logger}
 	c.stamps = c.now()
 	if err := c.load(); err != nil {
 		return nil, err
@@ -35,7 +40,7 @@ func loadCertificate(certFile, keyFile string, logger *zap.Logger) (*certificate
 	return c, nil
 }
 
-func (c *certificate) load() error {
+func (c *Pair) load() error {
 	pair, err := tls.LoadX509KeyPair(c.certFile, c.keyFile)
 	if err != nil {
 		return fmt.Errorf("certificate %s with key %s: %w", c.certFile, c.keyFile, err)
@@ -45,7 +50,7 @@ func (c *certificate) load() error {
 }
 
 // now returns the stamps of the files; that of a file that can't be seen is zero.
-func (c *certificate) now() (s [2]stamp) {
+func (c *Pair) now() (s [2]stamp) {
 	for i, name := range [...]string{c.certFile, c.keyFile} {
 		if info, err := os.Stat(name); err == nil {
 			s[i] = stamp{info.ModTime(), info.Size()}
@@ -54,15 +59,15 @@ func (c *certificate) now() (s [2]stamp) {
 	return s
 }
 
-// get returns the key pair for a new connection. If the files changed and can't be read, as halfway through a renewal, the
+// Get returns the key pair for a new connection; it is a tls.Config's GetCertificate. If the files changed and can't be read, as halfway through a renewal, the
 // one before stays in use.
-func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+func (c *Pair) Get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if s := c.now(); s != c.stamps {
 		c.stamps = s
 		if err := c.load(); err != nil {
-			c.logger.Error("the notifier goes on with the certificate that it has", zap.Error(err))
+			c.logger.Error("going on with the certificate that there was", zap.Error(err))
 		}
 	}
 	return c.pair, nil
