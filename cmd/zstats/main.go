@@ -3,6 +3,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -19,7 +20,8 @@ func main() {
 	os.Exit(execute())
 }
 
-// execute runs the command line and returns the exit code: 0 for success, 1 for a failure, 2 for wrong usage.
+// execute runs the command line and returns the exit code: 0 for success, 1 for a failure, 2 for wrong usage, or what an
+// exitError says.
 func execute() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -29,9 +31,15 @@ func execute() int {
 	usage := true // until a command's own code runs, errors are about the command line
 	root.PersistentPreRun = func(*cobra.Command, []string) { usage = false }
 	err := root.ExecuteContext(ctx)
+	var exit *exitError
 	switch {
 	case err == nil:
 		return 0
+	case errors.As(err, &exit):
+		if exit.err != nil {
+			fmt.Fprintf(os.Stderr, "zstats: %v\n", err)
+		}
+		return exit.code
 	case usage:
 		fmt.Fprintf(os.Stderr, "zstats: %v\nTry 'zstats --help'.\n", err)
 		return 2

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/zstats/zstats/pkg/event/eventpb"
+	"github.com/zstats/zstats/pkg/table"
 )
 
 // column is one column of a table.
@@ -60,7 +61,7 @@ func arrange(columns []column, account bool, target, path int) []column {
 	out := append(columns[:at:at], column{title: "TARGET", width: target, text: func(e *eventpb.ScrapeWritten, _ time.Time) string { return targetName(e) }})
 	out = append(out, columns[at:]...)
 	if path > 0 {
-		out = append(out, column{title: "PATH", width: path, keepEnd: true, text: func(e *eventpb.ScrapeWritten, _ time.Time) string { return clean(e.GetDataPath()) }})
+		out = append(out, column{title: "PATH", width: path, keepEnd: true, text: func(e *eventpb.ScrapeWritten, _ time.Time) string { return table.Clean(e.GetDataPath()) }})
 	}
 	return out
 }
@@ -69,7 +70,7 @@ func arrange(columns []column, account bool, target, path int) []column {
 func fixed(account, inferred bool) []column {
 	columns := []column{{title: "TIME", width: 8, text: func(_ *eventpb.ScrapeWritten, at time.Time) string { return at.Format(time.TimeOnly) }}}
 	if account {
-		columns = append(columns, column{title: "ACCOUNT", width: 10, text: func(e *eventpb.ScrapeWritten, _ time.Time) string { return clean(e.GetAccount()) }})
+		columns = append(columns, column{title: "ACCOUNT", width: 10, text: func(e *eventpb.ScrapeWritten, _ time.Time) string { return table.Clean(e.GetAccount()) }})
 	}
 	columns = append(columns, column{title: "SAMPLES", width: 7, right: true, text: func(e *eventpb.ScrapeWritten, _ time.Time) string { return count(e.GetSamples()) }})
 	if inferred {
@@ -79,7 +80,7 @@ func fixed(account, inferred bool) []column {
 			mark: func(e *eventpb.ScrapeWritten) bool { return e.GetInferred() > 0 },
 		})
 	}
-	return append(columns, column{title: "SIZE", width: 7, right: true, text: func(e *eventpb.ScrapeWritten, _ time.Time) string { return size(e.GetBytes()) }})
+	return append(columns, column{title: "SIZE", width: 7, right: true, text: func(e *eventpb.ScrapeWritten, _ time.Time) string { return table.Size(e.GetBytes()) }})
 }
 
 func count(n uint32) string { return strconv.FormatUint(uint64(n), 10) }

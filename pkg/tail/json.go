@@ -1,15 +1,10 @@
 package tail
 
 import (
-	"bytes"
-	"encoding/json"
-	"fmt"
 	"io"
-	"unicode"
-	"unicode/utf16"
-	"unicode/utf8"
 
 	"github.com/zstats/zstats/pkg/event/eventpb"
+	"github.com/zstats/zstats/pkg/table"
 )
 
 // JSON writes one object a line: an event, or {"gap": {...}}.
@@ -67,28 +62,5 @@ func (j *JSON) Gap(g *eventpb.Gap) error {
 	return j.line(line)
 }
 
-// line writes a value. What doesn't print is escaped, also where JSON would allow it as it is.
-func (j *JSON) line(v any) error {
-	var encoded bytes.Buffer
-	e := json.NewEncoder(&encoded)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil {
-		return err
-	}
-	_, err := j.out.Write(append(escape(bytes.TrimSuffix(encoded.Bytes(), []byte("\n"))), '\n'))
-	return err
-}
-
-func escape(line []byte) []byte {
-	out := make([]byte, 0, len(line)+1)
-	for _, r := range string(line) {
-		if unicode.IsPrint(r) {
-			out = utf8.AppendRune(out, r)
-			continue
-		}
-		for _, unit := range utf16.AppendRune(nil, r) {
-			out = fmt.Appendf(out, `\u%04x`, unit)
-		}
-	}
-	return out
-}
+// line writes a value.
+func (j *JSON) line(v any) error { return table.JSON(j.out, v) }

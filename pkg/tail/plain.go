@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/zstats/zstats/pkg/event/eventpb"
+	"github.com/zstats/zstats/pkg/table"
 )
 
 // Plain writes a line an event for files and pipes: when the scrape was received (RFC 3339, milliseconds), account, target,
@@ -26,7 +27,7 @@ func NewPlain(out, notes io.Writer, zone *time.Location) *Plain {
 func (p *Plain) Event(e *eventpb.ScrapeWritten) error {
 	at := time.UnixMicro(e.GetEpochUs()).In(p.zone).Format("2006-01-02T15:04:05.000Z07:00")
 	_, err := fmt.Fprintf(p.out, "%s  %-10s  %-30s  %7d  %5d  %9d  %s\n",
-		at, clean(e.GetAccount()), targetName(e), e.GetSamples(), e.GetInferred(), e.GetBytes(), clean(e.GetDataPath()))
+		at, table.Clean(e.GetAccount()), targetName(e), e.GetSamples(), e.GetInferred(), e.GetBytes(), table.Clean(e.GetDataPath()))
 	return err
 }
 

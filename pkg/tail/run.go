@@ -9,6 +9,7 @@ import (
 
 	"github.com/zstats/zstats/pkg/event/eventpb"
 	"github.com/zstats/zstats/pkg/subscribe"
+	"github.com/zstats/zstats/pkg/table"
 )
 
 // View shows events and gaps.
@@ -60,7 +61,7 @@ func (s *session) update(u subscribe.Update) error {
 		return s.note("connected again")
 	case u.Lost != nil:
 		s.lost = true
-		return s.note("connection lost (%s), next attempt in %s", clean(u.Lost.Err.Error()), u.Lost.Retry.Round(100*time.Millisecond))
+		return s.note("connection lost (%s), next attempt in %s", table.Clean(u.Lost.Err.Error()), u.Lost.Retry.Round(100*time.Millisecond))
 	}
 	return nil
 }

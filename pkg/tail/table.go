@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/zstats/zstats/pkg/event/eventpb"
+	"github.com/zstats/zstats/pkg/table"
 )
 
 // TableOptions configure a Table.
@@ -49,7 +50,7 @@ func (t *Table) Header() error {
 	t.layOut()
 	cells := make([]string, len(t.columns))
 	for i, c := range t.columns {
-		cells[i] = fit(c.title, c.width, c.right, false)
+		cells[i] = table.Fit(c.title, c.width, c.right, false)
 	}
 	return t.line(t.color(dim, strings.TrimRight(strings.Join(cells, gutter), " ")))
 }
@@ -77,7 +78,7 @@ func (t *Table) Gap(g *eventpb.Gap) error { return noteGap(t.o.Notes, g) }
 func (t *Table) row(e *eventpb.ScrapeWritten, at time.Time) string {
 	cells := make([]string, len(t.columns))
 	for i, c := range t.columns {
-		cells[i] = fit(c.text(e, at), c.width, c.right, c.keepEnd)
+		cells[i] = table.Fit(c.text(e, at), c.width, c.right, c.keepEnd)
 		if c.mark != nil && c.mark(e) {
 			cells[i] = t.color(yellow, cells[i])
 		}

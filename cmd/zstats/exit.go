@@ -1,0 +1,19 @@
+package main
+
+// exitError is an error that says with which code the process is to end. Without an error in it nothing is said.
+type exitError struct {
+	code int
+	err  error
+}
+
+func (e *exitError) Error() string {
+	if e.err == nil {
+		return ""
+	}
+	return e.err.Error()
+}
+
+func (e *exitError) Unwrap() error { return e.err }
+
+// wrongUsage marks an error that is one of the command line, such as a flag's bad value.
+func wrongUsage(err error) error { return &exitError{code: 2, err: err} }
