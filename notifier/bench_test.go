@@ -29,16 +29,3 @@ func BenchmarkSubscription(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
 }
-
-func BenchmarkGlob(b *testing.B) {
-	g, err := parseGlob("192.168.*:9100.no?e")
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.ReportAllocs()
-	for b.Loop() {
-		if !g.match("192.168.120.51:9100.node") {
-			b.Fatal("no match")
-		}
-	}
-}

@@ -7,6 +7,7 @@ import (
 	"github.com/zstats/zstats/pkg/account"
 	"github.com/zstats/zstats/pkg/event"
 	"github.com/zstats/zstats/pkg/event/eventpb"
+	"github.com/zstats/zstats/pkg/glob"
 )
 
 // maxName bounds an account's name in a request, in bytes.
@@ -15,7 +16,7 @@ const maxName = 256
 // filter selects events. Empty fields select all.
 type filter struct {
 	account, source string
-	target          glob
+	target          glob.Glob
 }
 
 // newFilter returns what a request asks for within what its caller may see.
@@ -31,7 +32,7 @@ func newFilter(r *eventpb.SubscribeRequest, g account.Grant) (filter, error) {
 		f.account = g.Account
 	}
 	var err error
-	if f.target, err = parseGlob(r.GetTarget()); err != nil {
+	if f.target, err = glob.Parse(r.GetTarget()); err != nil {
 		return f, status.Errorf(codes.InvalidArgument, "target: %v", err)
 	}
 	return f, nil
@@ -43,5 +44,5 @@ func (f filter) subject() string { return event.EventFilter(f.account) }
 func (f filter) match(e *eventpb.ScrapeWritten) bool {
 	return (f.account == "" || e.GetAccount() == f.account) &&
 		(f.source == "" || e.GetSource() == f.source) &&
-		f.target.match(e.GetTarget())
+		f.target.Match(e.GetTarget())
 }

@@ -1,4 +1,5 @@
-package notifier
+// Package glob matches names with patterns, as the notifier and the commands take them for targets. It is pure.
+package glob
 
 import (
 	"errors"
@@ -6,45 +7,46 @@ import (
 	"unicode/utf8"
 )
 
-// maxGlob bounds a pattern, in bytes, and with it the work for one match.
-const maxGlob = 1024
+// maxBytes bounds a pattern, and with it the work for one match.
+const maxBytes = 1024
 
-// glob is a pattern for a whole string: '*' is any run of characters, '?' one, a backslash takes the next literally. The
-// empty glob matches everything.
-type glob []globToken
+// Glob is a pattern for a whole string: '*' is any run of characters, '?' one, a backslash takes the next literally. The
+// empty Glob matches everything.
+type Glob []token
 
-type globToken struct {
-	kind globKind
+type token struct {
+	kind kind
 	char rune // of a literal
 }
 
-type globKind uint8
+type kind uint8
 
 const (
-	literal globKind = iota
+	literal kind = iota
 	anyOne
 	anyRun
 )
 
-func parseGlob(pattern string) (glob, error) {
-	if len(pattern) > maxGlob {
-		return nil, fmt.Errorf("the pattern has %d bytes, more than %d", len(pattern), maxGlob)
+// Parse reads a pattern of at most 1,024 bytes.
+func Parse(pattern string) (Glob, error) {
+	if len(pattern) > maxBytes {
+		return nil, fmt.Errorf("the pattern has %d bytes, more than %d", len(pattern), maxBytes)
 	}
-	var g glob
+	var g Glob
 	escaped := false
 	for _, c := range pattern {
 		switch {
 		case escaped:
-			g, escaped = append(g, globToken{literal, c}), false
+			g, escaped = append(g, token{literal, c}), false
 		case c == '\\':
 			escaped = true
 		case c == '?':
-			g = append(g, globToken{kind: anyOne})
+			g = append(g, token{kind: anyOne})
 		case c == '*' && len(g) > 0 && g[len(g)-1].kind == anyRun: // "**" says no more than "*"
 		case c == '*':
-			g = append(g, globToken{kind: anyRun})
+			g = append(g, token{kind: anyRun})
 		default:
-			g = append(g, globToken{literal, c})
+			g = append(g, token{literal, c})
 		}
 	}
 	if escaped {
@@ -53,9 +55,9 @@ func parseGlob(pattern string) (glob, error) {
 	return g, nil
 }
 
-// match reports whether the whole of s matches. When characters and pattern disagree it goes back to the last star and lets
+// Match reports whether the whole of s matches. When characters and pattern disagree it goes back to the last star and lets
 // it take one character more, so it takes at most len(g)·len(s) steps.
-func (g glob) match(s string) bool {
+func (g Glob) Match(s string) bool {
 	if len(g) == 0 {
 		return true
 	}

@@ -1,4 +1,4 @@
-package notifier
+package glob
 
 import (
 	"regexp"
@@ -25,18 +25,18 @@ func TestGlob(t *testing.T) {
 		{`\a`, []string{"a"}, []string{`\a`}},
 		{"[ab]{c}.d", []string{"[ab]{c}.d"}, []string{"a", "[ab]{c}xd"}},
 	} {
-		g, err := parseGlob(c.pattern)
+		g, err := Parse(c.pattern)
 		if err != nil {
 			t.Errorf("%q: %v", c.pattern, err)
 			continue
 		}
 		for _, s := range c.yes {
-			if !g.match(s) {
+			if !g.Match(s) {
 				t.Errorf("%q doesn't match %q", c.pattern, s)
 			}
 		}
 		for _, s := range c.no {
-			if g.match(s) {
+			if g.Match(s) {
 				t.Errorf("%q matches %q", c.pattern, s)
 			}
 		}
@@ -44,8 +44,8 @@ func TestGlob(t *testing.T) {
 }
 
 func TestGlobRefuses(t *testing.T) {
-	for _, pattern := range []string{`\`, `a*\`, `\\\`, strings.Repeat("a", maxGlob+1)} {
-		if _, err := parseGlob(pattern); err == nil {
+	for _, pattern := range []string{`\`, `a*\`, `\\\`, strings.Repeat("a", maxBytes+1)} {
+		if _, err := Parse(pattern); err == nil {
 			t.Errorf("%.20q: no error", pattern)
 		}
 	}
@@ -53,11 +53,11 @@ func TestGlobRefuses(t *testing.T) {
 
 // A pattern of many stars takes at most as many steps as pattern times text.
 func TestGlobDoesNotExplode(t *testing.T) {
-	g, err := parseGlob(strings.Repeat("*a", maxGlob/2-1) + "*b")
+	g, err := Parse(strings.Repeat("*a", maxBytes/2-1) + "*b")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if g.match(strings.Repeat("a", 20_000)) {
+	if g.Match(strings.Repeat("a", 20_000)) {
 		t.Error("it matches")
 	}
 }
@@ -71,11 +71,11 @@ func FuzzGlob(f *testing.F) {
 		if !utf8.ValidString(pattern) || !utf8.ValidString(s) {
 			return // protobuf strings are valid
 		}
-		g, err := parseGlob(pattern)
+		g, err := Parse(pattern)
 		if err != nil {
 			return
 		}
-		if got, want := g.match(s), pattern == "" || expression(pattern).MatchString(s); got != want {
+		if got, want := g.Match(s), pattern == "" || expression(pattern).MatchString(s); got != want {
 			t.Errorf("%q on %q: %v, want %v", pattern, s, got, want)
 		}
 	})
