@@ -12,6 +12,7 @@ import (
 	"github.com/zstats/zstats/pkg/bus"
 	"github.com/zstats/zstats/pkg/event"
 	"github.com/zstats/zstats/pkg/event/eventpb"
+	"github.com/zstats/zstats/pkg/failpoint"
 	"github.com/zstats/zstats/pkg/scrape"
 )
 
@@ -144,13 +145,18 @@ func (s *step) bury(j *job, name scrape.Target, l *eventpb.DeadLetter) error {
 
 // publishLetters appends the batch's dead letters to DEAD.
 func (s *step) publishLetters(ctx context.Context) error {
+	if len(s.letters) == 0 {
+		return nil
+	}
 	messages := make([]bus.Message, len(s.letters))
 	for i, l := range s.letters {
 		messages[i] = l.message
 	}
+	failpoint.Hit("assembler.letters.before")
 	if err := s.a.log.AppendAll(ctx, event.Dead, messages); err != nil {
 		return fmt.Errorf("publish %d dead letters: %w", len(messages), err)
 	}
+	failpoint.Hit("assembler.letters.after")
 	for _, l := range s.letters {
 		s.a.buried.add(l.id)
 		s.tally.letters[l.reason]++

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/zstats/zstats/pkg/event"
+	"github.com/zstats/zstats/pkg/failpoint"
 	"github.com/zstats/zstats/pkg/scrape"
 )
 
@@ -44,9 +45,11 @@ func (s *step) publishMarks(ctx context.Context) error {
 		}
 		s.tally.marks[t.mark.reason]++
 		group.Go(func() error {
+			failpoint.Hit("assembler.marks.before")
 			if err := s.a.marks.Put(ctx, event.TargetKey(t.Target), strconv.AppendUint(nil, t.mark.sequence, 10)); err != nil {
 				return fmt.Errorf("mark %s for a resync: %w", t, err)
 			}
+			failpoint.Hit("assembler.marks.after")
 			return nil
 		})
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/zstats/zstats/pkg/bus"
 	"github.com/zstats/zstats/pkg/event"
+	"github.com/zstats/zstats/pkg/failpoint"
 	"github.com/zstats/zstats/pkg/scrape"
 )
 
@@ -183,9 +184,14 @@ func schemaIn(data []byte, hash scrape.Hash) []byte {
 
 // publishSchemas appends the batch's schemas to SCHEMAS.
 func (s *step) publishSchemas(ctx context.Context) error {
+	if len(s.schemas.messages) == 0 {
+		return nil
+	}
+	failpoint.Hit("assembler.schemas.before")
 	if err := s.a.log.AppendAll(ctx, event.Schemas, s.schemas.messages); err != nil {
 		return fmt.Errorf("publish %d schemas: %w", len(s.schemas.messages), err)
 	}
+	failpoint.Hit("assembler.schemas.after")
 	for key, epoch := range s.schemas.epochs {
 		s.a.announced.add(key, epoch)
 	}

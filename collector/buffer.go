@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/zstats/zstats/pkg/failpoint"
 )
 
 // The names in a buffer's directory: a file of blobs, named after the order of its first one; the same being written; one
@@ -150,6 +152,7 @@ func (b *buffer) write(blobs []*pending) (*bufferFile, error) {
 	if err := writeFile(path, data); err != nil {
 		return nil, err
 	}
+	failpoint.Hit("collector.buffer.stored")
 	return &bufferFile{path: path, size: int64(len(data))}, nil
 }
 
@@ -169,9 +172,11 @@ func writeFile(path string, data []byte) (err error) {
 	if err = cmp.Or(err, f.Close()); err != nil {
 		return err
 	}
+	failpoint.Hit("collector.buffer.synced")
 	if err = os.Rename(temp, path); err != nil {
 		return err
 	}
+	failpoint.Hit("collector.buffer.renamed")
 	return syncDir(filepath.Dir(path))
 }
 
@@ -218,7 +223,9 @@ func (b *buffer) load() {
 func (b *buffer) setAside(f *bufferFile, cause error) {
 	b.forget(f)
 	b.loaded = nil
+	failpoint.Hit("collector.buffer.aside.before")
 	err := os.Rename(f.path, f.path+corruptSuffix)
+	failpoint.Hit("collector.buffer.aside.after")
 	b.metrics.drop(dropCorrupt, 1)
 	b.log.Error("a file of the buffer can't be read and is set aside; its blobs are lost",
 		zap.String("file", f.path+corruptSuffix), zap.Error(errors.Join(cause, err)))
@@ -231,9 +238,11 @@ func (b *buffer) release(p *pending) {
 		return
 	}
 	b.forget(f)
+	failpoint.Hit("collector.buffer.remove.before")
 	if err := os.Remove(f.path); err != nil {
 		b.complain(err)
 	}
+	failpoint.Hit("collector.buffer.remove.after")
 }
 
 func (b *buffer) forget(f *bufferFile) {

@@ -8,6 +8,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/zstats/zstats/pkg/failpoint"
 	"github.com/zstats/zstats/pkg/zstatsv1"
 )
 
@@ -127,10 +128,12 @@ func (s *sender) round(ctx context.Context, blobs []*pending) ([]*pending, error
 	}
 	s.metrics.sent(formFull, full)
 	s.metrics.sent(formIncremental, len(blobs)-full)
+	failpoint.Hit("collector.send.before")
 	response, err := s.client.send(ctx, instances)
 	if err != nil {
 		return blobs, err
 	}
+	failpoint.Hit("collector.send.after")
 	least := time.Duration(max(response.MinPollSecs, 0)) * time.Second
 	for _, p := range blobs {
 		s.poll(p.target, least)
@@ -149,6 +152,7 @@ func (s *sender) settle(blobs []*pending, codes []int8) (again []*pending, err e
 			s.stored[p.target] = p.scrape.Generation
 			s.metrics.stored.Inc()
 			s.queue.release(p)
+			failpoint.Hit("collector.settled")
 		case zstatsv1.CodeSendFull:
 			// Behind a blob that is to be sent again, the target's others are too, whatever their form.
 			if p.full && !asked[p.target] {

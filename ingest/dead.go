@@ -12,6 +12,7 @@ import (
 	"github.com/zstats/zstats/pkg/bus"
 	"github.com/zstats/zstats/pkg/event"
 	"github.com/zstats/zstats/pkg/event/eventpb"
+	"github.com/zstats/zstats/pkg/failpoint"
 	"github.com/zstats/zstats/pkg/scrape"
 	"github.com/zstats/zstats/pkg/zstatsv1"
 )
@@ -61,9 +62,11 @@ func (i *Ingest) bury(ctx context.Context, letters []bus.Message) error {
 	if len(letters) == 0 {
 		return nil
 	}
+	failpoint.Hit("ingest.dead.before")
 	if _, err := i.dead.Append(ctx, letters); err != nil {
 		return fail(outcomeLog, err)
 	}
+	failpoint.Hit("ingest.dead.after")
 	first := letters[0].Header
 	i.logger.Warn("blobs were refused for ever and lie in DEAD", zap.Int("blobs", len(letters)),
 		zap.String("account", first[event.HeaderAccount]), zap.String("first_target", first[event.HeaderTarget]))

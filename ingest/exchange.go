@@ -8,6 +8,7 @@ import (
 	"net/http"
 
 	"github.com/zstats/zstats/pkg/account"
+	"github.com/zstats/zstats/pkg/failpoint"
 	"github.com/zstats/zstats/pkg/zstatsv1"
 )
 
@@ -96,6 +97,7 @@ func (i *Ingest) process(ctx context.Context, d *decoded, grant account.Grant, r
 		return nil, err
 	}
 	i.metrics.answered(groups)
+	failpoint.Hit("ingest.answer.before")
 	return zstatsv1.NewResponse(i.minPoll, codes(groups, n)), nil
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/zstats/zstats/pkg/failpoint"
 	"github.com/zstats/zstats/pkg/zstatsv1"
 )
 
@@ -70,6 +71,7 @@ func (i *Ingest) servePost(w http.ResponseWriter, r *http.Request) {
 	}
 	i.metrics.request(outcomeProcessed)
 	reply(w, response)
+	failpoint.Hit("ingest.answer.after")
 }
 
 // guarded is exchange, which a panic ends like an error.

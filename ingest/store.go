@@ -9,6 +9,7 @@ import (
 
 	"github.com/zstats/zstats/pkg/bus"
 	"github.com/zstats/zstats/pkg/event"
+	"github.com/zstats/zstats/pkg/failpoint"
 	"github.com/zstats/zstats/pkg/scrape"
 )
 
@@ -90,11 +91,13 @@ func (i *Ingest) store(ctx context.Context, groups []*group, received int64) (er
 			known = true
 			return nil
 		}
+		failpoint.Hit("ingest.raw.before")
 		sequences, err := i.raw.Append(ctx, messages)
 		if err != nil {
 			i.full.observe(err, i.now())
 			return fail(outcomeLog, err)
 		}
+		failpoint.Hit("ingest.raw.after")
 		for k, g := range sending {
 			if g.messages[round].full {
 				g.head.FullSequence = sequences[k]

@@ -9,6 +9,7 @@ import (
 	"github.com/zstats/zstats/pkg/bus"
 	"github.com/zstats/zstats/pkg/event"
 	"github.com/zstats/zstats/pkg/event/eventpb"
+	"github.com/zstats/zstats/pkg/failpoint"
 )
 
 const (
@@ -50,9 +51,11 @@ func (w *Writer) appendDead(ctx context.Context, letters []bus.Message) error {
 	if len(letters) == 0 {
 		return nil
 	}
+	failpoint.Hit("writer.letters.before")
 	if _, err := w.log.Append(ctx, event.Dead, letters...); err != nil {
 		return &logError{fmt.Errorf("dead letters: %w", err)}
 	}
+	failpoint.Hit("writer.letters.after")
 	return nil
 }
 

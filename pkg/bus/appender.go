@@ -9,6 +9,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 	"golang.org/x/sync/semaphore"
+
+	"github.com/zstats/zstats/pkg/failpoint"
 )
 
 // AppenderOptions configure an Appender.
@@ -229,6 +231,7 @@ func (a *Appender) publishSplit(ctx context.Context, c *appendCall) {
 			c.sequences = append(c.sequences, last-uint64(to-c.ends[j]))
 		}
 		from = to
+		failpoint.Hit("log.split")
 	}
 }
 

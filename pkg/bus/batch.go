@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nuid"
 
 	"github.com/zstats/zstats/pkg/event"
+	"github.com/zstats/zstats/pkg/failpoint"
 )
 
 // Headers of JetStream's atomic batches (ADR-50) and of conditions on the last sequence of a subject, and our own.
@@ -132,6 +133,7 @@ func (b *Bus) publish(ctx context.Context, stream string, all []entry) (last uin
 	}
 	ctx, cancel := context.WithTimeout(ctx, b.timeout)
 	defer cancel()
+	failpoint.HitIn("log.batch.before", stream)
 	if len(all) > 1 {
 		id := nuid.Next()
 		for i, e := range all {
@@ -144,11 +146,13 @@ func (b *Bus) publish(ctx context.Context, stream string, all []entry) (last uin
 			}
 		}
 		all[len(all)-1].Header.Set(headerBatchCommit, "1")
+		failpoint.HitIn("log.batch.half", stream)
 	}
 	reply, err := b.conn.RequestMsgWithContext(ctx, all[len(all)-1].Msg)
 	if err != nil {
 		return 0, fmt.Errorf("publish to %s: %w", stream, err)
 	}
+	failpoint.HitIn("log.batch.after", stream)
 	return ack(stream, reply.Data, len(all))
 }
 

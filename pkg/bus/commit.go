@@ -8,6 +8,7 @@ import (
 
 	"github.com/zstats/zstats/pkg/event"
 	"github.com/zstats/zstats/pkg/event/eventpb"
+	"github.com/zstats/zstats/pkg/failpoint"
 )
 
 // commit publishes the outputs of a batch with the checkpoints of its partitions: in one atomic batch if they fit, else in
@@ -72,12 +73,14 @@ func (w *Worker) commitChunk(ctx context.Context, batch []delivery, outputs []en
 	for _, d := range batch {
 		d.from.done = d.Sequence
 	}
+	failpoint.HitIn("worker.commit.before", w.o.Stage.Name)
 	err := w.publishCheckpoints(ctx, touched, outputs, false)
 	if err != nil {
 		for i, s := range touched {
 			s.done = before[i]
 		}
 	}
+	failpoint.HitIn("worker.commit.after", w.o.Stage.Name)
 	return err
 }
 

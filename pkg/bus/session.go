@@ -10,6 +10,7 @@ import (
 
 	"github.com/zstats/zstats/pkg/event"
 	"github.com/zstats/zstats/pkg/event/eventpb"
+	"github.com/zstats/zstats/pkg/failpoint"
 )
 
 // session is one worker's hold on one partition, from taking it to losing it.
@@ -121,9 +122,11 @@ func (w *Worker) take(ctx context.Context, sessions []*session) error {
 	if err := w.advanceIdle(ctx, sessions); err != nil {
 		return err
 	}
+	failpoint.HitIn("worker.take.before", w.o.Stage.Name)
 	if err := w.publishCheckpoints(ctx, sessions, nil, false); err != nil {
 		return err
 	}
+	failpoint.HitIn("worker.take.after", w.o.Stage.Name)
 	for _, s := range sessions {
 		w.o.Processor.Open(s.partition)
 		w.owned[s.partition] = s
@@ -147,10 +150,12 @@ func (w *Worker) release(ctx context.Context, sessions []*session) {
 	}
 	for len(sessions) > 0 {
 		n := min(len(sessions), maxBatch)
+		failpoint.HitIn("worker.release.before", w.o.Stage.Name)
 		if err := w.publishCheckpoints(ctx, sessions[:n], nil, true); err != nil {
 			// Their next owners wait for the hand-over time and take them then.
 			w.log.Warn("releasing partitions failed", zap.Error(err))
 		}
+		failpoint.HitIn("worker.release.after", w.o.Stage.Name)
 		sessions = sessions[n:]
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/zstats/zstats/pkg/event"
+	"github.com/zstats/zstats/pkg/failpoint"
 )
 
 // partitionsKey is the entry of a stream's metadata that holds the number of partitions.
@@ -52,6 +53,7 @@ func (b *Bus) ensureStream(ctx context.Context, want jetstream.StreamConfig) err
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		// Two processes may get here at once; creating the same stream twice is no error.
 		_, err = b.js.CreateStream(ctx, want)
+		failpoint.HitIn("log.stream.made", want.Name)
 		return err
 	}
 	if err != nil {

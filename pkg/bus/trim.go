@@ -12,6 +12,7 @@ import (
 
 	"github.com/zstats/zstats/pkg/event"
 	"github.com/zstats/zstats/pkg/event/eventpb"
+	"github.com/zstats/zstats/pkg/failpoint"
 )
 
 // TrimRule says what may be removed from the front of a stream. Whatever the age and the bytes, nothing goes that a reading
@@ -116,9 +117,11 @@ func (t *Trimmer) trim(ctx context.Context, r TrimRule, now time.Time) (uint64, 
 	if keep = min(keep, needed); keep <= info.State.FirstSeq {
 		return 0, nil
 	}
+	failpoint.HitIn("trim.before", r.Stream)
 	if err := s.Purge(ctx, jetstream.WithPurgeSequence(keep)); err != nil {
 		return 0, fmt.Errorf("purge %s up to %d: %w", r.Stream, keep, err)
 	}
+	failpoint.HitIn("trim.after", r.Stream)
 	t.log.Debug("trimmed", zap.String("stream", r.Stream), zap.Uint64("first", keep))
 	return keep - info.State.FirstSeq, nil
 }

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"syscall"
 	"time"
+
+	"github.com/zstats/zstats/pkg/failpoint"
 )
 
 // ErrReserve is wrapped by the error of Begin and Check when less space is free than the reserve.
@@ -81,7 +83,7 @@ func Open(o Options) (*Volume, error) {
 		o.Synced = func(time.Duration) {}
 	}
 	if o.Hook == nil {
-		o.Hook = func(Step) error { return nil }
+		o.Hook = func(s Step) error { failpoint.HitIn("writer.volume", string(s)); return nil }
 	}
 	v := &Volume{o: o}
 	if err := v.probe(); err != nil {
