@@ -28,10 +28,6 @@ func letterReasons() []string {
 	return append(refusalReasons(), reasonMisplaced, reasonUndecodable, reasonPanic)
 }
 
-// HeaderRawSequence is on each dead letter of the assembler: the sequence in RAW of the message that it comes from. Two letters
-// on one subject with the same HeaderRawSequence are copies of each other; one message gives at most one letter.
-const HeaderRawSequence = "Zs-Raw-Sequence"
-
 // maxDetail bounds a letter's detail, in bytes. A panic's stack can be long.
 const maxDetail = 4 << 10
 
@@ -57,7 +53,7 @@ type letterID struct {
 }
 
 // buried remembers dead letters that are durable, so that a batch that is tried again and again does not fill DEAD with
-// copies. It remembers the last so many; beyond that, and in other processes, copies are told by HeaderRawSequence.
+// copies. It remembers the last so many; beyond that, and in other processes, copies are told by event.HeaderRawSequence.
 type buried struct {
 	lru *simplelru.LRU[letterID, struct{}]
 }
@@ -138,7 +134,7 @@ func (s *step) bury(j *job, name scrape.Target, l *eventpb.DeadLetter) error {
 		return fmt.Errorf("dead letter of %s: %w", name, err)
 	}
 	header := event.TargetHeader(name)
-	header[HeaderRawSequence] = strconv.FormatUint(d.Sequence, 10)
+	header[event.HeaderRawSequence] = strconv.FormatUint(d.Sequence, 10)
 	s.letters = append(s.letters, letter{id, l.Reason, bus.Message{Subject: id.subject, Header: header, Data: data}})
 	return nil
 }

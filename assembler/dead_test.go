@@ -252,7 +252,7 @@ func TestDeadLettersOfARepeatedBatch(t *testing.T) {
 	}
 	ids := make(map[string]int)
 	for _, m := range n.messages(t, event.Dead, "zs.dead.>") {
-		ids[m.Subject+" "+m.Header[HeaderRawSequence]]++
+		ids[m.Subject+" "+m.Header[event.HeaderRawSequence]]++
 	}
 	if len(ids) != 2 {
 		t.Errorf("copies can't be told: %v", ids)

@@ -32,5 +32,5 @@
 // fits no value, when its schema is lost, and, for strict accounts, when a value is not proven.
 //
 // A batch that is repeated after a failed commit may publish schemas, marks and dead letters again. Schemas and marks are the
-// same then; copies of a dead letter are told by HeaderRawSequence.
+// same then; copies of a dead letter are told by event.HeaderRawSequence.
 package assembler

@@ -3,6 +3,7 @@ package writer
 import (
 	"context"
 	"fmt"
+	"strconv"
 
 	"go.uber.org/zap"
 
@@ -19,7 +20,7 @@ const (
 )
 
 // bury makes the refused jobs dead letters. They are durable when it returns nil. A batch that is tried again may bury the
-// same scrape twice.
+// same scrape twice; copies are told by event.HeaderScrapesSequence.
 func (w *Writer) bury(ctx context.Context, jobs []job) error {
 	var letters []bus.Message
 	size := 0
@@ -64,16 +65,14 @@ func deadLetter(j *job) (bus.Message, error) {
 	data, err := event.Marshal(&eventpb.DeadLetter{
 		Reason:      string(j.refused.reason),
 		Detail:      fmt.Sprintf("writer: message %d of %s: %v", j.delivery.Sequence, event.Scrapes, j.refused.err),
-		RawSequence: j.state.FullSequence,
+		RawSequence: j.state.Sequence,
 		ReceivedUs:  j.state.Received,
 		Payload:     j.delivery.Data,
 		Undecoded:   true,
 	})
-	return bus.Message{
-		Subject: event.DeadSubject(j.target),
-		Header:  event.TargetHeader(j.target),
-		Data:    data,
-	}, err
+	header := event.TargetHeader(j.target)
+	header[event.HeaderScrapesSequence] = strconv.FormatUint(j.delivery.Sequence, 10)
+	return bus.Message{Subject: event.DeadSubject(j.target), Header: header, Data: data}, err
 }
 
 // report counts and logs the dead letters.

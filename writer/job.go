@@ -94,6 +94,12 @@ func (j *job) decode() error {
 	return nil
 }
 
+// late reports whether the scrape comes from a requeued dead letter.
+func (j *job) late() bool {
+	_, _, late := event.Requeued(j.delivery.Subject)
+	return late
+}
+
 // eventType is what every event says of the source of its samples.
 const eventType = "prometheus"
 
@@ -113,6 +119,7 @@ func (j *job) output(partitions int) (bus.Message, error) {
 		Samples:            uint32(j.metadata.Samples),
 		Inferred:           uint32(j.metadata.Inferred),
 		Bytes:              uint64(j.data),
+		Late:               j.late(),
 	})
 	return bus.Message{
 		Subject: event.EventSubject(j.target, partitions),

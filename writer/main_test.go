@@ -90,7 +90,7 @@ func node(t testing.TB, targets, generations int) []input {
 			all = append(all, input{
 				target: scrape.Target{Account: "acme", Name: host(i) + ".node"},
 				schema: schema,
-				state:  scrape.State{Scrape: *s, Runs: []scrape.Run{{First: 1, Last: s.Generation}}, FullSequence: 1},
+				state:  scrape.State{Scrape: *s, Runs: []scrape.Run{{First: 1, Last: s.Generation}}, Sequence: uint64(len(all) + 1), FullSequence: 1},
 			})
 		}
 	}

@@ -9,6 +9,7 @@ type metrics struct {
 	textBytes       prometheus.Counter
 	compressedBytes prometheus.Counter
 	repeats         prometheus.Counter
+	late            prometheus.Counter
 	deadLetters     *prometheus.CounterVec
 	errors          *prometheus.CounterVec
 	leftovers       prometheus.Counter
@@ -27,6 +28,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		textBytes:       counter("text_bytes_total", "Bytes of text in the data files written to disk, before compression."),
 		compressedBytes: counter("compressed_bytes_total", "Bytes of the data files written to disk."),
 		repeats:         counter("repeats_total", "Scrapes that were found on disk already, after a crash or a hand-over."),
+		late:            counter("late_total", "Scrapes of requeued dead letters among those written to disk."),
 		leftovers:       counter("leftovers_total", "Temporary directories of dead writers that were removed at start."),
 		cacheHits:       counter("schema_cache_hits_total", "Scrapes whose schema was in the cache."),
 		cacheMisses:     counter("schema_cache_misses_total", "Scrapes whose schema had to be read from the log."),
@@ -56,7 +58,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		m.errors.WithLabelValues(kind)
 	}
 	if r != nil {
-		r.MustRegister(m.scrapes, m.samples, m.inferred, m.textBytes, m.compressedBytes, m.repeats, m.deadLetters, m.errors,
+		r.MustRegister(m.scrapes, m.samples, m.inferred, m.textBytes, m.compressedBytes, m.repeats, m.late, m.deadLetters, m.errors,
 			m.leftovers, m.syncs, m.cacheHits, m.cacheMisses, m.cacheBytes, m.schemasRebuilt)
 	}
 	return m
@@ -72,6 +74,9 @@ func (m *metrics) written(jobs []job) {
 			m.repeats.Inc()
 		default:
 			m.scrapes.Inc()
+			if j.late() {
+				m.late.Inc()
+			}
 			m.samples.Add(float64(j.metadata.Samples))
 			m.inferred.Add(float64(j.metadata.Inferred))
 			m.textBytes.Add(float64(j.text))

@@ -221,8 +221,8 @@ func checkLastLetter(t *testing.T, b *bus.Bus, d bus.Delivery, want reason) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if letter.RawSequence != state.FullSequence || letter.ReceivedUs != state.Received {
-		t.Errorf("raw sequence and time are %d and %d, want %d and %d", letter.RawSequence, letter.ReceivedUs, state.FullSequence, state.Received)
+	if letter.RawSequence != state.Sequence || letter.ReceivedUs != state.Received {
+		t.Errorf("raw sequence and time are %d and %d, want %d and %d", letter.RawSequence, letter.ReceivedUs, state.Sequence, state.Received)
 	}
 }
 

@@ -106,10 +106,21 @@ func (b *Bus) Append(ctx context.Context, stream string, msgs ...Message) ([]uin
 // AppendAll publishes messages in order, in as few atomic batches as they fit into. After an error some of them may be
 // stored.
 func (b *Bus) AppendAll(ctx context.Context, stream string, msgs []Message) error {
+	return b.appendAll(ctx, stream, msgs, func([]entry) {})
+}
+
+// AppendNew does the same on the condition that no message is kept on any of the messages' subjects, which must all differ. A
+// batch for which that does not hold is not stored, and the error is ErrFenced; the batches before it are.
+func (b *Bus) AppendNew(ctx context.Context, stream string, msgs []Message) error {
+	return b.appendAll(ctx, stream, msgs, func(own []entry) { own[len(own)-1].expectLast(0) })
+}
+
+func (b *Bus) appendAll(ctx context.Context, stream string, msgs []Message, condition func(own []entry)) error {
 	var batch []entry
 	bytes := 0
 	for _, m := range msgs {
 		own := entries(stream, m)
+		condition(own)
 		if len(batch) > 0 && (len(batch)+len(own) > maxBatch || bytes+len(m.Data) > maxBatchBytes) {
 			if _, err := b.publish(ctx, stream, batch); err != nil {
 				return err

@@ -74,7 +74,11 @@ func (b *Bus) Read(ctx context.Context, o ReadOptions) (*Reader, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", o.Stream, err)
 	}
-	return &Reader{bus: b, stream: s, messages: messages}, nil
+	r := &Reader{bus: b, stream: s, messages: messages}
+	if info := consumer.CachedInfo(); info != nil {
+		r.pending = info.NumPending
+	}
+	return r, nil
 }
 
 // Next waits for the next message. It returns the context's error when ctx ends; the reader can be used again then.
@@ -104,7 +108,7 @@ func transient(err error) bool {
 	return errors.Is(err, jetstream.ErrNoHeartbeat) || errors.Is(err, jetstream.ErrConsumerLeadershipChanged)
 }
 
-// Pending returns how many messages there were behind the last one when it was sent.
+// Pending returns how many messages there were behind the last one when it was sent, or to be read when the reader was opened.
 func (r *Reader) Pending() uint64 { return r.pending }
 
 // Close ends the reader.

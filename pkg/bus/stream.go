@@ -86,3 +86,16 @@ func sameLimits(have, want jetstream.StreamConfig) bool {
 	return have.MaxAge == want.MaxAge && have.MaxBytes == want.MaxBytes && have.Replicas == want.Replicas &&
 		have.AllowAtomicPublish == want.AllowAtomicPublish && have.Discard == want.Discard
 }
+
+// Partitions returns the number of partitions that the log was made with.
+func (b *Bus) Partitions(ctx context.Context) (int, error) {
+	s, err := b.stream(ctx, event.Raw)
+	if err != nil {
+		return 0, err
+	}
+	n, err := strconv.Atoi(s.CachedInfo().Config.Metadata[partitionsKey])
+	if err != nil || n < 1 {
+		return 0, fmt.Errorf("stream %s does not say how many partitions the log has: is it a log of zstats?", event.Raw)
+	}
+	return n, nil
+}

@@ -92,6 +92,7 @@ func EncodeState(s *scrape.State) ([]byte, error) {
 		Runs:             make([]*eventpb.Run, len(s.Runs)),
 		FullSequence:     s.FullSequence,
 		AnnouncedUs:      s.Announced,
+		RawSequence:      s.Sequence,
 	}
 	before := int32(0)
 	for i, st := range s.Stamps {
@@ -121,6 +122,7 @@ func DecodeState(data []byte) (*scrape.State, error) {
 			Values:     m.Values,
 			Inferred:   undelta(m.InferredDeltas),
 		},
+		Sequence:     m.RawSequence,
 		FullSequence: m.FullSequence,
 		Announced:    m.AnnouncedUs,
 	}

@@ -20,6 +20,13 @@ const (
 	HeaderFull     = "Zs-Full"     // RAW: sequence of the last message with a full blob of the target, 0 for this one
 )
 
+// The headers that tell which message a dead letter comes from, by its sequence in RAW (the assembler's letters) or SCRAPES (the
+// writer's). Letters on one subject with the same of them are copies of each other; one message gives at most one letter.
+const (
+	HeaderRawSequence     = "Zs-Raw-Sequence"
+	HeaderScrapesSequence = "Zs-Scrapes-Sequence"
+)
+
 // Header holds a message's headers.
 type Header map[string]string
 

@@ -30,6 +30,27 @@ func RawSubject(t scrape.Target, n int) string { return targetSubject("zs.raw.",
 // ScrapeSubject is the subject of a target's rebuilt scrapes, in one of n partitions.
 func ScrapeSubject(t scrape.Target, n int) string { return targetSubject("zs.scrape.", t, n) }
 
+// RequeuedSubject is the subject of what blob k of a dead letter was folded to later, in one of n partitions. The letter is named
+// by a token that is the same for all copies of it. Whoever reads the partition's scrapes gets these too, in their place in the
+// stream; whoever asks for the target's state, the last message on ScrapeSubject, does not.
+func RequeuedSubject(t scrape.Target, n int, letter string, k int) string {
+	return ScrapeSubject(t, n) + "." + letter + "." + strconv.Itoa(k)
+}
+
+// RequeuedScrapes matches all messages on a target's RequeuedSubjects.
+func RequeuedScrapes(t scrape.Target, n int) string { return ScrapeSubject(t, n) + ".>" }
+
+// Requeued returns the letter and the blob that a RequeuedSubject names; ok is false for every other subject.
+func Requeued(subject string) (letter string, k int, ok bool) {
+	const tokens = 7
+	if !strings.HasPrefix(subject, "zs.scrape.") || strings.Count(subject, ".") != tokens-1 {
+		return "", 0, false
+	}
+	last := strings.Split(subject, ".")[tokens-2:]
+	k, err := strconv.Atoi(last[1])
+	return last[0], k, err == nil
+}
+
 // EventSubject is the subject of a target's events, in one of n partitions.
 func EventSubject(t scrape.Target, n int) string { return targetSubject("zs.event.", t, n) }
 
@@ -39,7 +60,7 @@ const AllPartitions = -1
 // RawPartition matches all blobs of partition p.
 func RawPartition(p int) string { return "zs.raw." + partitionToken(p) + ".>" }
 
-// ScrapePartition matches all rebuilt scrapes of partition p.
+// ScrapePartition matches all rebuilt scrapes of partition p, those of requeued dead letters among them.
 func ScrapePartition(p int) string { return "zs.scrape." + partitionToken(p) + ".>" }
 
 func partitionToken(p int) string {
@@ -84,6 +105,14 @@ func CheckpointSubject(stage string, p int) string {
 
 // PartSubject is the subject of the parts of a message that is too large for one, in the stream that holds the message.
 func PartSubject(stream string) string { return "zs.part." + stream }
+
+// DeadLetters matches the dead letters of an account, or of all accounts if account is empty.
+func DeadLetters(account string) string {
+	if account == "" {
+		return "zs.dead.>"
+	}
+	return "zs.dead." + token(account) + ".*"
+}
 
 // TargetKey names a target in a key-value bucket. Keys may have fewer characters than subjects, so '/' takes the place of '@'
 // and '~'.

@@ -32,6 +32,7 @@ func (st *State) Apply(b *Blob, at Arrival) (*State, Outcome) {
 	}
 	next.Generation, next.Time, next.Full = b.Generation, b.Time, b.Full()
 	next.Received, next.Epoch = at.Received, max(at.Received, old.Epoch+1)
+	next.Sequence = at.Sequence
 	next.Runs = withGeneration(old.Runs, b.Generation)
 	out.Inferred = len(next.Inferred)
 	return next, out

@@ -110,7 +110,7 @@ func sameState(a, b *State) bool {
 		return a == b
 	}
 	return a.Generation == b.Generation && a.Time == b.Time && a.Epoch == b.Epoch && a.Received == b.Received &&
-		a.Full == b.Full && a.Schema == b.Schema && a.FullSequence == b.FullSequence && a.Announced == b.Announced &&
+		a.Full == b.Full && a.Schema == b.Schema && a.Sequence == b.Sequence && a.FullSequence == b.FullSequence && a.Announced == b.Announced &&
 		slices.EqualFunc(a.Values, b.Values, sameBits) && slices.Equal(a.Stamps, b.Stamps) &&
 		slices.Equal(a.Inferred, b.Inferred) && slices.Equal(a.Runs, b.Runs)
 }

@@ -61,6 +61,8 @@ type State struct {
 	// Runs are the last runs of generations that were accepted, at most MaxRuns; the last one was accepted last and
 	// contains Generation.
 	Runs []Run
+	// Sequence is the sequence in RAW of the message with the blob that gave this state.
+	Sequence uint64
 	// FullSequence is the sequence in RAW of the message with the last full blob.
 	FullSequence uint64
 	// Announced is the epoch of the scrape at which the schema was last published for this target, 0 if it was not. Whoever

@@ -35,6 +35,7 @@ type jsonEvent struct {
 	Bytes       uint64 `json:"bytes"`
 	Data        string `json:"data_path"`
 	Metadata    string `json:"metadata_path"`
+	Late        bool   `json:"late,omitempty"`
 }
 
 // jsonGap has the names of the protocol.
@@ -51,7 +52,7 @@ func (j *JSON) Event(e *eventpb.ScrapeWritten) error {
 		Sequence: e.GetSequence(), Account: e.GetAccount(), Source: e.GetSource(), Target: e.GetTarget(),
 		InstanceID: e.GetInstanceId(), Type: e.GetType(), EpochUs: e.GetEpochUs(), TimestampMs: e.GetDefaultTimestampMs(),
 		Generation: e.GetGeneration(), Samples: e.GetSamples(), Inferred: e.GetInferred(), Bytes: e.GetBytes(),
-		Data: e.GetDataPath(), Metadata: e.GetMetadataPath(),
+		Data: e.GetDataPath(), Metadata: e.GetMetadataPath(), Late: e.GetLate(),
 	})
 }
 

@@ -251,8 +251,10 @@ type Scrape struct {
 	Runs           []*Run   `protobuf:"bytes,11,rep,name=runs,proto3" json:"runs,omitempty"`
 	FullSequence   uint64   `protobuf:"varint,12,opt,name=full_sequence,json=fullSequence,proto3" json:"full_sequence,omitempty"`
 	AnnouncedUs    int64    `protobuf:"varint,13,opt,name=announced_us,json=announcedUs,proto3" json:"announced_us,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// Sequence in RAW of the message with the scrape's blob.
+	RawSequence   uint64 `protobuf:"varint,14,opt,name=raw_sequence,json=rawSequence,proto3" json:"raw_sequence,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Scrape) Reset() {
@@ -372,6 +374,13 @@ func (x *Scrape) GetFullSequence() uint64 {
 func (x *Scrape) GetAnnouncedUs() int64 {
 	if x != nil {
 		return x.AnnouncedUs
+	}
+	return 0
+}
+
+func (x *Scrape) GetRawSequence() uint64 {
+	if x != nil {
+		return x.RawSequence
 	}
 	return 0
 }
@@ -597,7 +606,7 @@ const file_zstats_v1_log_proto_rawDesc = "" +
 	"\astrings\x18\x01 \x03(\tR\astrings\x12\x16\n" +
 	"\x06series\x18\x02 \x03(\rR\x06series\x12!\n" +
 	"\fseries_count\x18\x03 \x01(\rR\vseriesCount\x12'\n" +
-	"\x0foptional_labels\x18\x04 \x03(\rR\x0eoptionalLabels\"\xae\x03\n" +
+	"\x0foptional_labels\x18\x04 \x03(\rR\x0eoptionalLabels\"\xd1\x03\n" +
 	"\x06Scrape\x12\x1e\n" +
 	"\n" +
 	"generation\x18\x01 \x01(\x12R\n" +
@@ -617,7 +626,8 @@ const file_zstats_v1_log_proto_rawDesc = "" +
 	" \x03(\rR\x0einferredDeltas\x12\"\n" +
 	"\x04runs\x18\v \x03(\v2\x0e.zstats.v1.RunR\x04runs\x12#\n" +
 	"\rfull_sequence\x18\f \x01(\x04R\ffullSequence\x12!\n" +
-	"\fannounced_us\x18\r \x01(\x03R\vannouncedUs\"/\n" +
+	"\fannounced_us\x18\r \x01(\x03R\vannouncedUs\x12!\n" +
+	"\fraw_sequence\x18\x0e \x01(\x04R\vrawSequence\"/\n" +
 	"\x03Run\x12\x14\n" +
 	"\x05first\x18\x01 \x01(\x12R\x05first\x12\x12\n" +
 	"\x04last\x18\x02 \x01(\x12R\x04last\"g\n" +

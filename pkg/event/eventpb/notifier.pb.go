@@ -271,7 +271,10 @@ type ScrapeWritten struct {
 	// Bytes of the data file, compressed.
 	Bytes uint64 `protobuf:"varint,13,opt,name=bytes,proto3" json:"bytes,omitempty"`
 	// The event's position, to resume behind. Set by the notifier, zero in the log.
-	Sequence      uint64 `protobuf:"varint,14,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	Sequence uint64 `protobuf:"varint,14,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	// The scrape was a dead letter and was folded, or written, later than its target's next ones: its epoch may lie behind those
+	// of events before this one.
+	Late          bool `protobuf:"varint,15,opt,name=late,proto3" json:"late,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -402,6 +405,13 @@ func (x *ScrapeWritten) GetSequence() uint64 {
 		return x.Sequence
 	}
 	return 0
+}
+
+func (x *ScrapeWritten) GetLate() bool {
+	if x != nil {
+		return x.Late
+	}
+	return false
 }
 
 type Gap struct {
@@ -566,7 +576,7 @@ const file_zstats_v1_notifier_proto_rawDesc = "" +
 	"\x03gap\x18\x02 \x01(\v2\x0e.zstats.v1.GapH\x00R\x03gap\x12.\n" +
 	"\astarted\x18\x03 \x01(\v2\x12.zstats.v1.StartedH\x00R\astarted\x121\n" +
 	"\bprogress\x18\x04 \x01(\v2\x13.zstats.v1.ProgressH\x00R\bprogressB\t\n" +
-	"\amessage\"\xa5\x03\n" +
+	"\amessage\"\xb9\x03\n" +
 	"\rScrapeWritten\x12\x18\n" +
 	"\aaccount\x18\x01 \x01(\tR\aaccount\x12\x16\n" +
 	"\x06target\x18\x02 \x01(\tR\x06target\x12\x16\n" +
@@ -585,7 +595,8 @@ const file_zstats_v1_notifier_proto_rawDesc = "" +
 	"\asamples\x18\v \x01(\rR\asamples\x12\x1a\n" +
 	"\binferred\x18\f \x01(\rR\binferred\x12\x14\n" +
 	"\x05bytes\x18\r \x01(\x04R\x05bytes\x12\x1a\n" +
-	"\bsequence\x18\x0e \x01(\x04R\bsequence\"Q\n" +
+	"\bsequence\x18\x0e \x01(\x04R\bsequence\x12\x12\n" +
+	"\x04late\x18\x0f \x01(\bR\x04late\"Q\n" +
 	"\x03Gap\x12%\n" +
 	"\x0efirst_sequence\x18\x01 \x01(\x04R\rfirstSequence\x12#\n" +
 	"\rlast_sequence\x18\x02 \x01(\x04R\flastSequence\".\n" +
