@@ -17,6 +17,7 @@ func TestApplyFull(t *testing.T) {
 			Stamps: []Stamp{{1, 4990}},
 		},
 		Runs:         []Run{{100, 100}},
+		Sequence:     42,
 		FullSequence: 42,
 	})
 	b.Values[0] = 9
@@ -43,6 +44,7 @@ func TestApplyIncremental(t *testing.T) {
 			Stamps: []Stamp{{2, 5700}},
 		},
 		Runs:         []Run{{100, 101}},
+		Sequence:     43,
 		FullSequence: 1,
 		Announced:    1e6,
 	})
