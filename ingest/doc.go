@@ -59,7 +59,7 @@
 // # Collectors keep or drop by the answer
 //
 // Only 500, 503, 504 and a lost connection make a collector keep what it sent. So everything that may be better later is
-// answered 503: the log takes nothing or its answer is unknown, too much is in flight, the body didn't arrive in full. What is
+// answered 503: the log takes nothing, its disk is nearly full or its answer is unknown, too much is in flight, the body didn't arrive in full. What is
 // wrong with a request in itself will be wrong the next time, and a collector that kept it would send it before everything
 // else for ever: such requests are refused in a reply, whose text the collector logs, and are lost. See outcome.
 package ingest

@@ -117,6 +117,9 @@ func (i *Ingest) Ready() error {
 	if err := i.full.ready(i.now()); err != nil {
 		return err
 	}
+	if err := i.log.Room(); err != nil {
+		return err
+	}
 	return i.log.Ready()
 }
 

@@ -40,7 +40,13 @@ type node struct {
 
 func openNode(t testing.TB, limits event.Limits) *node {
 	t.Helper()
-	s, err := bus.StartServer(bus.ServerOptions{Dir: t.TempDir(), Logger: quiet(t)})
+	return openNodeOn(t, bus.ServerOptions{Dir: t.TempDir()}, limits)
+}
+
+func openNodeOn(t testing.TB, o bus.ServerOptions, limits event.Limits) *node {
+	t.Helper()
+	o.Logger = quiet(t)
+	s, err := bus.StartServer(o)
 	if err != nil {
 		t.Fatal(err)
 	}

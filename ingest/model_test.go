@@ -32,6 +32,8 @@ type memoryLog struct {
 
 func (l *memoryLog) Ready() error { return nil }
 
+func (l *memoryLog) Room() error { return nil }
+
 func (l *memoryLog) Watch(context.Context, string) (*bus.Watch, error) { return nil, errFault }
 
 func (l *memoryLog) Last(_ context.Context, _, subject string) (bus.Message, error) {

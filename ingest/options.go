@@ -33,6 +33,8 @@ type Appender interface {
 type Log interface {
 	// Ready reports why the log can't store messages now, or nil.
 	Ready() error
+	// Room reports why the log should take nothing new, although it still could, or nil.
+	Room() error
 	// Last returns the last message on a subject, as the stream's leader knows it, or bus.ErrNotFound.
 	Last(ctx context.Context, stream, subject string) (bus.Message, error)
 }

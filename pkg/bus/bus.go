@@ -55,6 +55,7 @@ type Options struct {
 type Bus struct {
 	conn     *nats.Conn
 	js       jetstream.JetStream
+	server   *Server // nil if it is external
 	replicas int
 	timeout  time.Duration
 	log      *zap.Logger
@@ -85,7 +86,7 @@ func Connect(o Options) (*Bus, error) {
 		return nil, fmt.Errorf("open JetStream: %w", err)
 	}
 	return &Bus{
-		conn: conn, js: js, replicas: o.Replicas, timeout: o.CommitTimeout, log: o.Logger,
+		conn: conn, js: js, server: o.Server, replicas: o.Replicas, timeout: o.CommitTimeout, log: o.Logger,
 		streams: make(map[string]jetstream.Stream),
 	}, nil
 }
@@ -131,6 +132,23 @@ func (b *Bus) Ready() error {
 		return fmt.Errorf("NATS connection is %s", s)
 	}
 	return nil
+}
+
+// Room reports why the log should take nothing new, or nil: what is left of the embedded server's disk is kept for finishing what
+// was taken. An external server has limits of its own, and answers ErrFull at them.
+func (b *Bus) Room() error {
+	if b.server == nil {
+		return nil
+	}
+	return b.server.space.forInput()
+}
+
+// roomForWork reports why a stage should not even work on what was taken, or nil.
+func (b *Bus) roomForWork() error {
+	if b.server == nil {
+		return nil
+	}
+	return b.server.space.forWork()
 }
 
 // Clustered reports whether streams are replicated.

@@ -3,9 +3,11 @@ package bus
 import (
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 )
 
@@ -13,15 +15,21 @@ import (
 type ServerOptions struct {
 	// Dir is where JetStream keeps its files.
 	Dir string
+	// Reserve is how many bytes of Dir's file system must be free for anything new to be taken, see Bus.Room; what was taken
+	// is worked on down to a quarter of it. 0 is a twentieth of the file system, but at least 256 MiB, at most 5 GiB and at
+	// most a quarter; a negative one is none.
+	Reserve int64
 	// ReadyTimeout bounds the start, which recovers the streams; 0 is 5 minutes.
 	ReadyTimeout time.Duration
 	Logger       *zap.Logger
+	Registerer   prometheus.Registerer
 }
 
 // Server is a NATS server with JetStream in this process. It listens on no port and syncs every write to disk before it
 // acknowledges it.
 type Server struct {
 	server *server.Server
+	space  *space
 }
 
 // StartServer starts an embedded server and waits until it takes connections.
@@ -34,6 +42,13 @@ func StartServer(o ServerOptions) (*Server, error) {
 	}
 	if o.Logger == nil {
 		o.Logger = zap.NewNop()
+	}
+	if err := os.MkdirAll(o.Dir, 0o750); err != nil {
+		return nil, fmt.Errorf("embedded NATS server in %s: %w", o.Dir, err)
+	}
+	space, err := newSpace(o.Dir, o.Reserve)
+	if err != nil {
+		return nil, fmt.Errorf("embedded NATS server in %s: %w", o.Dir, err)
 	}
 	s, err := server.NewServer(&server.Options{
 		ServerName:         "zstats",
@@ -57,7 +72,21 @@ func StartServer(o ServerOptions) (*Server, error) {
 		s.WaitForShutdown()
 		return nil, fmt.Errorf("embedded NATS server in %s: %w: is the directory writable and used by no other process?", o.Dir, err)
 	}
-	return &Server{server: s}, nil
+	registerServer(o.Registerer, space)
+	return &Server{server: s, space: space}, nil
+}
+
+func registerServer(r prometheus.Registerer, s *space) {
+	if r == nil {
+		return
+	}
+	r.MustRegister(
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "zstats_log_disk_free_bytes", Help: "Free space of the file system of the embedded log."}, s.bytesFree),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "zstats_log_disk_reserve_bytes", Help: "Free space of the log's file system below which ingest takes nothing."},
+			func() float64 { return float64(s.reserve.bytes) }),
+	)
 }
 
 // waitReady waits until the server takes connections and JetStream has recovered its streams.

@@ -135,6 +135,7 @@ type Worker struct {
 	readers    sync.WaitGroup
 	backoff    time.Duration
 	retryAt    time.Time
+	waiting    bool // for room on the disk
 
 	mu    sync.Mutex // guards state
 	state error      // why the worker is not ready
@@ -232,6 +233,10 @@ func (w *Worker) loop(ctx, work context.Context, m *members, changed <-chan stru
 	tick := time.NewTicker(handoverPoll)
 	defer tick.Stop()
 	for {
+		deliveries := w.deliveries
+		if w.waitsForRoom() {
+			deliveries = nil
+		}
 		select {
 		case <-ctx.Done():
 			return
@@ -243,10 +248,26 @@ func (w *Worker) loop(ctx, work context.Context, m *members, changed <-chan stru
 			w.refresh(work)
 		case f := <-w.faults:
 			w.readerFailed(f)
-		case d := <-w.deliveries:
+		case d := <-deliveries:
 			w.step(ctx, work, d)
 		}
 	}
+}
+
+// waitsForRoom reports whether the disk of the log is so full that nothing is taken in hand. The partitions stay owned: waiting
+// writes nothing, while to give them up and take them again would.
+func (w *Worker) waitsForRoom() bool {
+	err := w.o.Bus.roomForWork()
+	if err != nil {
+		w.setState(err)
+		w.waiting = true
+		return true
+	}
+	if w.waiting {
+		w.waiting = false
+		w.updateState()
+	}
+	return false
 }
 
 // step handles the batch that begins with first.
@@ -277,7 +298,7 @@ func (w *Worker) step(ctx, work context.Context, first delivery) {
 
 // updateState notes that the worker is ready if it has all that it is to own.
 func (w *Worker) updateState() {
-	if len(w.owned) == len(w.wanted) && (w.reader != nil || len(w.owned) == 0) {
+	if !w.waiting && len(w.owned) == len(w.wanted) && (w.reader != nil || len(w.owned) == 0) {
 		w.setState(nil)
 	}
 }
