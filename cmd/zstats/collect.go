@@ -6,12 +6,14 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"os"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/zstats/zstats/collector"
 	"github.com/zstats/zstats/pkg/scrape"
@@ -58,10 +60,35 @@ A stop by SIGTERM or Ctrl-C sends what waits, for five seconds at most, and exit
   zstats collect --server https://zstats.example.com --token-file /etc/zstats/token --buffer-dir /var/lib/zstats-collect \
     --target node=http://10.0.0.1:9100/metrics --target node=http://10.0.0.2:9100/metrics --interval 30s`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd.Context()) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := f.check(cmd.Flags()); err != nil {
+				return usage(err)
+			}
+			return f.run(cmd.Context())
+		},
 	}
 	f.register(cmd)
+	completeFlags(cmd)
 	return cmd
+}
+
+// check refuses what can't be meant. A zero would stand for the default further on.
+func (f *collectFlags) check(flags *pflag.FlagSet) error {
+	switch {
+	case f.options.Server == "":
+		return errors.New("--server is missing: give the URL of a zstats server, for example http://localhost:9905")
+	case len(f.targets) == 0:
+		return errors.New("--target is missing: name at least one, for example node=http://localhost:9100/metrics")
+	}
+	for _, name := range []string{
+		"interval", "timeout", "scrape.bytes", "scrape.samples", "batch", "flush", "request-timeout", "queue-blobs", "queue-bytes", "buffer-bytes",
+	} {
+		value := flags.Lookup(name).Value.String()
+		if flags.Changed(name) && (value == "0" || value == "0s" || strings.HasPrefix(value, "-")) {
+			return fmt.Errorf("--%s is %s: it must be positive", name, value)
+		}
+	}
+	return nil
 }
 
 func (f *collectFlags) register(cmd *cobra.Command) {
@@ -96,13 +123,16 @@ func (f *collectFlags) register(cmd *cobra.Command) {
 func (f *collectFlags) run(ctx context.Context) (err error) {
 	o := f.options
 	if o.Token, err = f.readToken(); err != nil {
-		return err
+		return usage(err)
+	}
+	if o.Token == "" {
+		return usagef("the token is missing: give it with --token-file, --token or %s", tokenVariable)
 	}
 	if o.Targets, err = parseTargets(f.targets); err != nil {
-		return err
+		return usage(err)
 	}
 	if o.Labels, err = parseLabels(f.labels); err != nil {
-		return err
+		return usage(err)
 	}
 	if o.Client, err = f.server.client(); err != nil {
 		return err
@@ -111,7 +141,7 @@ func (f *collectFlags) run(ctx context.Context) (err error) {
 		return err
 	}
 	if o.Logger, err = telemetry.NewLogger(f.logLevel, f.logFormat); err != nil {
-		return err
+		return usage(err)
 	}
 	if o.BufferDir != "" {
 		// A second collector would send this one's files, under its own token.
@@ -125,17 +155,20 @@ func (f *collectFlags) run(ctx context.Context) (err error) {
 	o.Registerer = registry
 	c, err := collector.New(o)
 	if err != nil {
-		return err
+		if _, ok := errors.AsType[*fs.PathError](err); ok {
+			return err // of the buffer directory
+		}
+		return usage(err)
 	}
 	phases := [][]actor{{{"collector", c.Run}}}
 	if f.adminAddr != "" {
 		admin, err := telemetry.NewAdmin(telemetry.AdminOptions{Addr: f.adminAddr, Registry: registry})
 		if err != nil {
-			return err
+			return bindError(err, "admin.addr")
 		}
 		phases = append(phases, []actor{{"admin server", admin.Run}})
 	}
-	return runPhases(ctx, 9500*time.Millisecond, phases...)
+	return runPhases(ctx, stopWithin, phases...)
 }
 
 // readToken returns the token from where it is given. A flag wins over the environment.

@@ -15,6 +15,8 @@ import (
 type dataDir struct {
 	path string
 	lock *os.File
+	// freshToken: the token of the account "default" was made by this process.
+	freshToken bool
 }
 
 // openDataDir makes the directory if it is missing and locks it.
@@ -25,6 +27,9 @@ func openDataDir(path string) (*dataDir, error) {
 	}
 	return &dataDir{path: path, lock: lock}, nil
 }
+
+// errInUse: another process holds the directory.
+var errInUse = errors.New("in use by another zstats")
 
 // lockDir makes a directory if it is missing and locks it until the result is closed, or the process ends. The other arguments
 // say in errors what the directory is and which flag chooses it.
@@ -38,7 +43,7 @@ func lockDir(path string, mode os.FileMode, what, flag string) (*os.File, error)
 	}
 	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		lock.Close()
-		return nil, fmt.Errorf("%s %s is in use by another zstats: stop it, or choose another with %s", what, path, flag)
+		return nil, fmt.Errorf("%s %s is %w: stop it, or choose another with %s", what, path, errInUse, flag)
 	}
 	return lock, nil
 }
@@ -46,26 +51,49 @@ func lockDir(path string, mode os.FileMode, what, flag string) (*os.File, error)
 // close gives the directory up. The lock's file stays: removing it could take it from under another process.
 func (d *dataDir) close() { d.lock.Close() }
 
-func (d *dataDir) log() string   { return filepath.Join(d.path, "jetstream") }
-func (d *dataDir) files() string { return filepath.Join(d.path, "files") }
+// logDir is where, in a data directory, the embedded log is.
+const logDir = "jetstream"
+
+func (d *dataDir) log() string { return filepath.Join(d.path, logDir) }
+
+// filesDir returns where the files of a data directory are.
+func filesDir(path string) string { return filepath.Join(path, "files") }
+
+func (d *dataDir) tokenFile() string { return filepath.Join(d.path, "token") }
+
+// urlFile holds, while a process runs, the address of its embedded log with a token.
+func urlFile(path string) string { return filepath.Join(path, "nats-url") }
+
+// writeURL says where tools reach the embedded log. Only the owner of the directory may read it.
+func (d *dataDir) writeURL(url string) error {
+	d.removeURL() // an older one may have another mode
+	if err := os.WriteFile(urlFile(d.path), []byte(url+"\n"), 0o600); err != nil {
+		return fmt.Errorf("address of the embedded log: %w", err)
+	}
+	return nil
+}
+
+// removeURL takes the address back. One that stays behind only makes tools say that nothing answers there.
+func (d *dataDir) removeURL() { _ = os.Remove(urlFile(d.path)) }
 
 // defaultToken returns the token of the account "default", which is made at random when it is first asked for.
-func (d *dataDir) defaultToken() (token string, fresh bool, err error) {
-	path := filepath.Join(d.path, "token")
+func (d *dataDir) defaultToken() (string, error) {
+	path := d.tokenFile()
 	data, err := os.ReadFile(path)
 	if err == nil {
-		token = strings.TrimSpace(string(data))
+		token := strings.TrimSpace(string(data))
 		if token == "" {
-			return "", false, fmt.Errorf("token file %s is empty: remove it, or name accounts with --account", path)
+			return "", fmt.Errorf("token file %s is empty: remove it, or name accounts with --account", path)
 		}
-		return token, false, nil
+		return token, nil
 	}
 	if !errors.Is(err, os.ErrNotExist) {
-		return "", false, fmt.Errorf("token file: %w", err)
+		return "", fmt.Errorf("token file: %w", err)
 	}
-	token = rand.Text()
+	d.freshToken = true
+	token := rand.Text()
 	if err := os.WriteFile(path, []byte(token+"\n"), 0o600); err != nil {
-		return "", false, fmt.Errorf("token file: %w", err)
+		return "", fmt.Errorf("token file: %w", err)
 	}
-	return token, true, nil
+	return token, nil
 }

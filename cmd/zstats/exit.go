@@ -14,6 +14,3 @@ func (e *exitError) Error() string {
 }
 
 func (e *exitError) Unwrap() error { return e.err }
-
-// wrongUsage marks an error that is one of the command line, such as a flag's bad value.
-func wrongUsage(err error) error { return &exitError{code: 2, err: err} }

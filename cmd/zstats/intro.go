@@ -2,41 +2,47 @@ package main
 
 import (
 	"fmt"
-	"io"
+	"net"
 	"os"
-	"path/filepath"
 )
 
-// introduction is what `zstats run` says when it starts.
-type introduction struct {
-	token string // of the account "default"; empty if accounts were named
-	fresh bool   // the token was made just now
-}
-
-func (i *introduction) print(out io.Writer, p *pipeline) {
-	server := "http://" + dialable(p.ingest.Addr().String())
-	events := dialable(p.notifier.Addr().String())
+// introduce says, when `zstats run` starts, where everything is and what to try next.
+func (p *process) introduce(ingestAddr, notifierAddr net.Addr) {
+	out := p.out
+	server := "http"
+	if p.settings.ingestTLS.cert != "" {
+		server = "https"
+	}
+	server += "://" + dialable(ingestAddr.String())
+	events := dialable(notifierAddr.String())
 	fmt.Fprintf(out, "zstats %s is starting, all data in %s\n\n", versionString(), p.dir.path)
 	fmt.Fprintf(out, "  scrapes go to   %s/api/v1/zstats\n", server)
-	fmt.Fprintf(out, "  files           %s\n", p.dir.files())
+	fmt.Fprintf(out, "  files           %s\n", filesDir(p.dir.path))
 	fmt.Fprintf(out, "  events          %s (gRPC)\n", events)
 	fmt.Fprintf(out, "  metrics         http://%s/metrics\n", dialable(p.admin.Addr()))
-	token := "TOKEN"
-	switch {
-	case i.fresh:
-		token = i.token
-		fmt.Fprintf(out, "  account         default, its token is %s (shown this once, kept in %s)\n", i.token, filepath.Join(p.dir.path, "token"))
-	case i.token != "":
-		token = "$(cat " + filepath.Join(p.dir.path, "token") + ")"
-		fmt.Fprintf(out, "  account         default, its token is in %s\n", filepath.Join(p.dir.path, "token"))
-	}
+	token := p.introduceToken()
 	fmt.Fprintf(out, "\nTry next, in another terminal:\n\n")
 	fmt.Fprintf(out, "  %s tail%s\n", os.Args[0], unlessDefault(" --notifier ", events, "127.0.0.1:9906"))
 	fmt.Fprintf(out, "  %s collect --server %s --token %s --target node=http://localhost:9100/metrics\n", os.Args[0], server, token)
-	if p.flags.collectSelf {
-		fmt.Fprintf(out, "  zcat $(find %s -name '*.data.gz' | sort | tail -1) | head\n", p.dir.files())
+	if p.settings.collectSelf {
+		fmt.Fprintf(out, "  zcat $(find %s -name '*.data.gz' | sort | tail -1) | head\n", filesDir(p.dir.path))
 	}
 	fmt.Fprintln(out)
+}
+
+// introduceToken says what the token of the account "default" is, if there is one, and returns how to write it in a shell.
+func (p *process) introduceToken() string {
+	if len(p.settings.accounts) > 0 || p.settings.accountFile != "" {
+		return "TOKEN"
+	}
+	file := p.dir.tokenFile()
+	token, err := p.dir.defaultToken() // it is there by now
+	if p.dir.freshToken && err == nil {
+		fmt.Fprintf(p.out, "  account         default, its token is %s (shown this once, kept in %s)\n", token, file)
+		return token
+	}
+	fmt.Fprintf(p.out, "  account         default, its token is in %s\n", file)
+	return "$(cat " + file + ")"
 }
 
 func unlessDefault(flag, value, standard string) string {

@@ -27,11 +27,10 @@ func execute() int {
 	defer stop()
 	// The first signal asks for a graceful stop; with the handler gone, a second one ends the process at once.
 	context.AfterFunc(ctx, stop)
-	root := rootCommand()
-	usage := true // until a command's own code runs, errors are about the command line
-	root.PersistentPreRun = func(*cobra.Command, []string) { usage = false }
-	err := root.ExecuteContext(ctx)
+	root, began := rootCommand(), false
 	var exit *exitError
+	noteBegin(root, &began)
+	cmd, err := root.ExecuteContextC(ctx)
 	switch {
 	case err == nil:
 		return 0
@@ -40,8 +39,8 @@ func execute() int {
 			fmt.Fprintf(os.Stderr, "zstats: %v\n", err)
 		}
 		return exit.code
-	case usage:
-		fmt.Fprintf(os.Stderr, "zstats: %v\nTry 'zstats --help'.\n", err)
+	case !began || isUsage(err): // until a command's own code runs, errors are about the command line
+		fmt.Fprintf(os.Stderr, "zstats: %v\nTry '%s --help'.\n", err, cmd.CommandPath())
 		return 2
 	default:
 		fmt.Fprintf(os.Stderr, "zstats: %v\n", err)
@@ -51,14 +50,31 @@ func execute() int {
 
 func rootCommand() *cobra.Command {
 	root := &cobra.Command{
-		Use:           "zstats",
-		Short:         "Keep every scrape of every Prometheus target, exactly as it was exposed",
+		Use:   "zstats",
+		Short: "Keep every scrape of every Prometheus target, exactly as it was exposed",
+		Long: `Keep every scrape of every Prometheus target, exactly as it was exposed.
+
+Exit codes: 0 success, 1 failure, 2 wrong usage.`,
 		Version:       versionString(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.AddCommand(runCommand(), collectCommand(), tailCommand())
+	root.AddCommand(serviceCommands()...)
+	root.AddCommand(collectCommand(), tailCommand())
 	return root
+}
+
+// noteBegin makes all commands note that their own code begins to run.
+func noteBegin(cmd *cobra.Command, began *bool) {
+	if run := cmd.RunE; run != nil {
+		cmd.RunE = func(cmd *cobra.Command, args []string) error {
+			*began = true
+			return run(cmd, args)
+		}
+	}
+	for _, sub := range cmd.Commands() {
+		noteBegin(sub, began)
+	}
 }
 
 // versionString is what the linker set, else what the Go tool recorded.

@@ -3,6 +3,7 @@ package bus
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -32,6 +33,14 @@ var (
 	ErrFenced = errors.New("fenced: another writer was there first")
 	// ErrTooLarge: the messages don't fit into one atomic batch. Nothing was stored.
 	ErrTooLarge = errors.New("too large for one batch")
+	// ErrIncompatible: a stream is not what this process is configured for. It stays as it is, and trying again is of no use.
+	ErrIncompatible = errors.New("incompatible stream")
+)
+
+// Errors of connecting.
+var (
+	// ErrUnauthorized: the server refuses the credentials.
+	ErrUnauthorized = errors.New("NATS refuses the credentials")
 )
 
 // Options configure a connection.
@@ -77,8 +86,11 @@ func Connect(o Options) (*Bus, error) {
 		o.Logger = zap.NewNop()
 	}
 	conn, err := nats.Connect(o.URL, natsOptions(o)...)
+	if errors.Is(err, nats.ErrAuthorization) {
+		return nil, fmt.Errorf("connect to NATS%s: %w", redacted(o.URL), ErrUnauthorized)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("connect to NATS %s: %w", o.URL, err)
+		return nil, fmt.Errorf("connect to NATS%s: %w", redacted(o.URL), err)
 	}
 	js, err := jetstream.New(conn, jetstream.WithDefaultTimeout(o.CommitTimeout))
 	if err != nil {
@@ -89,6 +101,22 @@ func Connect(o Options) (*Bus, error) {
 		conn: conn, js: js, server: o.Server, replicas: o.Replicas, timeout: o.CommitTimeout, log: o.Logger,
 		streams: make(map[string]jetstream.Stream),
 	}, nil
+}
+
+// redacted shows URLs without their users and passwords.
+func redacted(urls string) string {
+	var out strings.Builder
+	for raw := range strings.SplitSeq(urls, ",") {
+		_, host, ok := strings.Cut(raw, "@")
+		if !ok {
+			_, host, ok = strings.Cut(raw, "://")
+		}
+		if !ok {
+			host = raw
+		}
+		out.WriteString(" " + strings.TrimSpace(host))
+	}
+	return out.String()
 }
 
 func natsOptions(o Options) []nats.Option {
@@ -119,6 +147,9 @@ func natsOptions(o Options) []nats.Option {
 	}
 	if o.Server != nil {
 		opts = append(opts, nats.InProcessServer(o.Server.server))
+		if o.Server.token != "" {
+			opts = append(opts, nats.Token(o.Server.token))
+		}
 	}
 	return opts
 }

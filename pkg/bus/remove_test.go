@@ -75,7 +75,7 @@ func TestAppendNew(t *testing.T) {
 	each(t, func(t *testing.T, b *Bus) {
 		for _, m := range [][]Message{
 			{rawMessage("a", []byte("one"))},
-			{rawMessage("b", randomBytes(partSize + 1)), rawMessage("c", []byte("two"))},
+			{rawMessage("b", randomBytes(partSize+1)), rawMessage("c", []byte("two"))},
 		} {
 			if err := b.AppendNew(t.Context(), event.Raw, m); err != nil {
 				t.Fatal(err)
@@ -83,7 +83,7 @@ func TestAppendNew(t *testing.T) {
 		}
 		for _, m := range [][]Message{
 			{rawMessage("a", []byte("again"))},
-			{rawMessage("d", []byte("three")), rawMessage("b", randomBytes(partSize + 1))},
+			{rawMessage("d", []byte("three")), rawMessage("b", randomBytes(partSize+1))},
 		} {
 			if err := b.AppendNew(t.Context(), event.Raw, m); !errors.Is(err, ErrFenced) {
 				t.Errorf("publishing again: %v, want ErrFenced", err)

@@ -3,6 +3,7 @@ package bus
 import (
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"time"
 
@@ -19,17 +20,20 @@ type ServerOptions struct {
 	// is worked on down to a quarter of it. 0 is a twentieth of the file system, but at least 256 MiB, at most 5 GiB and at
 	// most a quarter; a negative one is none.
 	Reserve int64
+	// Token, if set, makes the server listen on a free port of the loopback interface, for tools that show this token.
+	Token string
 	// ReadyTimeout bounds the start, which recovers the streams; 0 is 5 minutes.
 	ReadyTimeout time.Duration
 	Logger       *zap.Logger
 	Registerer   prometheus.Registerer
 }
 
-// Server is a NATS server with JetStream in this process. It listens on no port and syncs every write to disk before it
-// acknowledges it.
+// Server is a NATS server with JetStream in this process. Without a token it listens on no port. It syncs every write to disk
+// before it acknowledges it.
 type Server struct {
 	server *server.Server
 	space  *space
+	token  string
 }
 
 // StartServer starts an embedded server and waits until it takes connections.
@@ -52,7 +56,10 @@ func StartServer(o ServerOptions) (*Server, error) {
 	}
 	s, err := server.NewServer(&server.Options{
 		ServerName:         "zstats",
-		DontListen:         true,
+		DontListen:         o.Token == "",
+		Host:               "127.0.0.1",
+		Port:               server.RANDOM_PORT,
+		Authorization:      o.Token,
 		JetStream:          true,
 		StoreDir:           o.Dir,
 		SyncAlways:         true,
@@ -73,7 +80,7 @@ func StartServer(o ServerOptions) (*Server, error) {
 		return nil, fmt.Errorf("embedded NATS server in %s: %w: is the directory writable and used by no other process?", o.Dir, err)
 	}
 	registerServer(o.Registerer, space)
-	return &Server{server: s, space: space}, nil
+	return &Server{server: s, space: space, token: o.Token}, nil
 }
 
 func registerServer(r prometheus.Registerer, s *space) {
@@ -87,6 +94,15 @@ func registerServer(r prometheus.Registerer, s *space) {
 			Name: "zstats_log_disk_reserve_bytes", Help: "Free space of the log's file system below which ingest takes nothing."},
 			func() float64 { return float64(s.reserve.bytes) }),
 	)
+}
+
+// URL returns the address for tools, with the token in it; empty if the server does not listen.
+func (s *Server) URL() string {
+	if s.token == "" {
+		return ""
+	}
+	u := url.URL{Scheme: "nats", User: url.User(s.token), Host: s.server.Addr().String()}
+	return u.String()
 }
 
 // waitReady waits until the server takes connections and JetStream has recovered its streams.

@@ -73,11 +73,12 @@ func (b *Bus) ensureStream(ctx context.Context, want jetstream.StreamConfig) err
 // compatible refuses changes that would lose or misplace data.
 func compatible(have, want jetstream.StreamConfig) error {
 	if p := have.Metadata[partitionsKey]; p != want.Metadata[partitionsKey] {
-		return fmt.Errorf("it has %q partitions and this process is configured for %s; the number can't be changed, configure %s",
-			p, want.Metadata[partitionsKey], p)
+		return fmt.Errorf("%w: it has %q partitions and this process is configured for %s; the number can't be changed, configure %s",
+			ErrIncompatible, p, want.Metadata[partitionsKey], p)
 	}
 	if !slices.Equal(have.Subjects, want.Subjects) {
-		return fmt.Errorf("it holds subjects %q, not %q: it belongs to something else or to another version", have.Subjects, want.Subjects)
+		return fmt.Errorf("%w: it holds subjects %q, not %q: it belongs to something else or to another version",
+			ErrIncompatible, have.Subjects, want.Subjects)
 	}
 	return nil
 }

@@ -7,6 +7,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/pprof"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -34,7 +36,6 @@ type Check struct {
 type AdminOptions struct {
 	Addr     string // host:port
 	Registry *prometheus.Registry
-	Checks   []Check
 	// Pprof serves profiles under /debug/pprof/.
 	Pprof bool
 }
@@ -43,6 +44,10 @@ type AdminOptions struct {
 type Admin struct {
 	o        AdminOptions
 	listener net.Listener
+
+	mu     sync.Mutex // guards what follows
+	checks []Check
+	state  error // why the process as a whole is not ready
 }
 
 // NewAdmin listens on the address.
@@ -55,18 +60,30 @@ func NewAdmin(o AdminOptions) (*Admin, error) {
 	if err != nil {
 		return nil, fmt.Errorf("admin address: %w", err)
 	}
-	for _, c := range o.Checks {
-		o.Registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "zstats_ready", Help: "1 if the part of the process can do its job.",
-			ConstLabels: prometheus.Labels{"part": c.Name},
-		}, func() float64 {
-			if c.Ready() != nil {
-				return 0
-			}
-			return 1
-		}))
-	}
 	return &Admin{o: o, listener: l}, nil
+}
+
+// Add adds a check to those that make the process ready.
+func (a *Admin) Add(c Check) {
+	a.o.Registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "zstats_ready", Help: "1 if the part of the process can do its job.",
+		ConstLabels: prometheus.Labels{"part": c.Name},
+	}, func() float64 {
+		if c.Ready() != nil {
+			return 0
+		}
+		return 1
+	}))
+	a.mu.Lock()
+	a.checks = append(a.checks, c)
+	a.mu.Unlock()
+}
+
+// SetState says why the process as a whole is not ready, whatever its parts say; nil if they decide.
+func (a *Admin) SetState(err error) {
+	a.mu.Lock()
+	a.state = err
+	a.mu.Unlock()
 }
 
 // Addr returns the address that the server listens on.
@@ -98,8 +115,14 @@ func (a *Admin) handler() http.Handler {
 
 // serveReady answers 200 if all parts are ready, else 503 and a line for each part that is not.
 func (a *Admin) serveReady(w http.ResponseWriter, _ *http.Request) {
+	a.mu.Lock()
+	checks, state := slices.Clone(a.checks), a.state
+	a.mu.Unlock()
 	var reasons []string
-	for _, c := range a.o.Checks {
+	if state != nil {
+		reasons = append(reasons, state.Error())
+	}
+	for _, c := range checks {
 		if err := c.Ready(); err != nil {
 			reasons = append(reasons, c.Name+": "+err.Error())
 		}

@@ -18,19 +18,11 @@ func TestAdmin(t *testing.T) {
 	var broken atomic.Bool
 	a, err := NewAdmin(AdminOptions{
 		Addr: "127.0.0.1:0", Registry: NewRegistry(),
-		Checks: []Check{
-			{Name: "good", Ready: func() error { return nil }},
-			{Name: "part", Ready: func() error {
-				if broken.Load() {
-					return errors.New("disk is full")
-				}
-				return nil
-			}},
-		},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
+	a.SetState(errors.New("starting"))
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- a.Run(ctx) }()
@@ -57,6 +49,16 @@ func TestAdmin(t *testing.T) {
 		}
 	}
 	get("/-/healthy", 200, "OK")
+	get("/-/ready", 503, "starting")
+	a.Add(Check{Name: "good", Ready: func() error { return nil }})
+	a.Add(Check{Name: "part", Ready: func() error {
+		if broken.Load() {
+			return errors.New("disk is full")
+		}
+		return nil
+	}})
+	get("/-/ready", 503, "starting")
+	a.SetState(nil)
 	get("/-/ready", 200, "OK")
 	get("/metrics", 200, `zstats_ready{part="part"} 1`, "go_goroutines")
 	broken.Store(true)

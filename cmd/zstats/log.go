@@ -1,0 +1,82 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/pflag"
+	"go.uber.org/zap"
+
+	"github.com/zstats/zstats/pkg/bus"
+)
+
+// logSource is where a tool finds the log: on NATS servers, or in a data directory, whether a process runs on it or not.
+type logSource struct {
+	dataDir         string
+	natsURL         string
+	natsCredentials string
+}
+
+func (s *logSource) register(f *pflag.FlagSet) {
+	f.StringVar(&s.dataDir, "data-dir", "./data", "data directory of 'zstats run', which may be running")
+	f.StringVar(&s.natsURL, "nats-url", "", "external NATS servers with the log, instead of a data directory")
+	f.StringVar(&s.natsCredentials, "nats.credentials", "", "NATS credentials file")
+}
+
+// open connects to the log. The result's second value closes it.
+func (s *logSource) open(_ context.Context, command string) (*bus.Bus, func(), error) {
+	o := bus.Options{URL: s.natsURL, Credentials: s.natsCredentials, Name: "zstats " + command}
+	if s.natsURL != "" {
+		b, err := bus.Connect(o)
+		if err != nil {
+			return nil, nil, err
+		}
+		return b, b.Close, nil
+	}
+	return s.openDir(o)
+}
+
+// openDir uses the server of the process that holds the data directory, or else starts one of its own.
+func (s *logSource) openDir(o bus.Options) (*bus.Bus, func(), error) {
+	if _, err := os.Stat(filepath.Join(s.dataDir, logDir)); err != nil {
+		return nil, nil, fmt.Errorf("there is no log in %s (%w): name the directory of 'zstats run' with --data-dir, or NATS servers with --nats-url", s.dataDir, err)
+	}
+	dir, err := openDataDir(s.dataDir)
+	if errors.Is(err, errInUse) {
+		return s.join(o)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	server, err := bus.StartServer(bus.ServerOptions{Dir: dir.log(), Logger: zap.NewNop()})
+	if err != nil {
+		dir.close()
+		return nil, nil, err
+	}
+	o.Server = server
+	b, err := bus.Connect(o)
+	if err != nil {
+		server.Close()
+		dir.close()
+		return nil, nil, err
+	}
+	return b, func() { b.Close(); server.Close(); dir.close() }, nil
+}
+
+// join connects to the server of the process that holds the data directory.
+func (s *logSource) join(o bus.Options) (*bus.Bus, func(), error) {
+	url, err := os.ReadFile(urlFile(s.dataDir))
+	if err != nil {
+		return nil, nil, fmt.Errorf("another zstats holds %s and has not opened its log yet, or keeps it elsewhere (%w): try again, or name its NATS servers with --nats-url", s.dataDir, err)
+	}
+	o.URL = strings.TrimSpace(string(url))
+	b, err := bus.Connect(o)
+	if err != nil {
+		return nil, nil, err
+	}
+	return b, b.Close, nil
+}

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/spf13/pflag"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest"
+
+	"github.com/zstats/zstats/pkg/config"
+)
+
+// defaults returns the settings of a service without flags.
+func defaults(t *testing.T) *settings {
+	t.Helper()
+	s := new(settings)
+	flags := pflag.NewFlagSet("", pflag.ContinueOnError)
+	for _, register := range allGroups() {
+		register(s, flags)
+	}
+	if err := s.validateStreams(); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func TestSettingsRefuse(t *testing.T) {
+	for name, spoil := range map[string]func(*settings){
+		"head limit as long as RAW's age": func(s *settings) { s.headLimit = s.rawAge },
+		"no head limit":                   func(s *settings) { s.headLimit = 0 },
+		"no age of events":                func(s *settings) { s.eventsAge = 0 },
+		"two replicas":                    func(s *settings) { s.natsURL, s.natsReplicas = "nats://h", 2 },
+		"replicas of the embedded log":    func(s *settings) { s.natsReplicas = 3 },
+	} {
+		s := defaults(t)
+		spoil(s)
+		if err := s.validateStreams(); err == nil {
+			t.Errorf("%s was accepted", name)
+		}
+	}
+}
+
+func TestServicesRefuse(t *testing.T) {
+	for _, tt := range []struct {
+		service service
+		spoil   func(*settings)
+		says    string
+	}{
+		{runService(), func(s *settings) { s.collectSelfInterval = 1 }, "collect-self.interval"},
+		{runService(), func(s *settings) { s.ingestTLS.cert = "x" }, "ingest.tls-key"},
+		{ingestService(), func(s *settings) { s.natsURL = "nats://h" }, "--account"},
+		{ingestService(), func(s *settings) { s.accounts = []string{"a:b"} }, "--nats-url"},
+		{assemblerService(), func(*settings) {}, "--nats-url"},
+		{writerService(), func(*settings) {}, "--nats-url"},
+		{notifierService(), func(*settings) {}, "--nats-url"},
+		{notifierService(), func(s *settings) { s.natsURL, s.notifierRequireToken = "nats://h", true }, "--account"},
+	} {
+		s := defaults(t)
+		tt.spoil(s)
+		if err := tt.service.validate(s); err == nil || !strings.Contains(err.Error(), tt.says) {
+			t.Errorf("%s: error %v, want one that says %q", tt.service.use, err, tt.says)
+		}
+	}
+}
+
+// No two settings may have the same environment variable.
+func TestVariablesDiffer(t *testing.T) {
+	flags := pflag.NewFlagSet("", pflag.ContinueOnError)
+	for _, register := range allGroups() {
+		register(new(settings), flags)
+	}
+	names := make(map[string]string)
+	flags.VisitAll(func(f *pflag.Flag) {
+		v := config.Variable(f.Name)
+		if other, taken := names[v]; taken {
+			t.Errorf("%s is the variable of %s and of %s", v, f.Name, other)
+		}
+		names[v] = f.Name
+	})
+}
+
+func TestSize(t *testing.T) {
+	for text, want := range map[string]size{"0": 0, "17": 17, "17B": 17, "4KiB": 4096, "20 GiB": 20 << 30, "3MB": 3e6, "1TiB": 1 << 40} {
+		var s size
+		if err := s.Set(text); err != nil || s != want {
+			t.Errorf("%q is %d, %v; want %d", text, int64(s), err, int64(want))
+		}
+		var again size
+		if err := again.Set(s.String()); err != nil || again != s {
+			t.Errorf("%q is shown as %q, which is %d, %v", text, s.String(), int64(again), err)
+		}
+	}
+	for _, text := range []string{"", "GiB", "-1", "1.5GiB", "9999999999TiB", "1 potato"} {
+		if err := new(size).Set(text); err == nil {
+			t.Errorf("%q was accepted", text)
+		}
+	}
+}
+
+func TestMadeUpID(t *testing.T) {
+	a, b := madeUpID("host.example_1"), madeUpID("host.example_1")
+	if a == b || !strings.HasPrefix(a, "host-example-1-") {
+		t.Errorf("made up %q and %q", a, b)
+	}
+}
+
+func testLogger(t *testing.T) *zap.Logger {
+	t.Helper()
+	return zaptest.NewLogger(t, zaptest.Level(zap.WarnLevel))
+}
