@@ -16,8 +16,8 @@ import (
 // nodeExporter is the version that the tests scrape.
 const nodeExporter = "github.com/prometheus/node_exporter@v1.11.1"
 
-// zstatsBinary and exporterBinary are built once for all tests.
-var zstatsBinary, exporterBinary string
+// The binaries are built once for all tests.
+var zstatsBinary, natsBinary, exporterBinary string
 
 func TestMain(m *testing.M) {
 	code, err := run(m)
@@ -37,6 +37,9 @@ func run(m *testing.M) (int, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	defer cancel()
 	if zstatsBinary, err = harness.Build(ctx, dir, "../../cmd/zstats"); err != nil {
+		return 0, err
+	}
+	if natsBinary, err = harness.BuildNATS(ctx, dir); err != nil {
 		return 0, err
 	}
 	if exporterBinary, err = install(ctx, dir, nodeExporter); err != nil {

@@ -216,9 +216,9 @@ func checkEvents(t *testing.T, z *harness.Zstats, name string) {
 }
 
 // readEvents returns all events up to the last one that was there when the reading began.
-func readEvents(t *testing.T, z *harness.Zstats) []checker.Notified {
+func readEvents(t *testing.T, notifier string) []checker.Notified {
 	t.Helper()
-	conn, err := grpc.NewClient(z.NotifierAddr, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	conn, err := grpc.NewClient(notifier, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		t.Fatal(err)
 	}

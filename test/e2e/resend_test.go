@@ -167,7 +167,7 @@ func judge(t *testing.T, z *harness.Zstats, l *ledger) {
 		return nil
 	})
 	run.Written = checker.Tree(os.DirFS(z.Files()))
-	run.Notified = readEvents(t, z)
+	run.Notified = readEvents(t, z.NotifierAddr)
 	report := checker.Compare(run)
 	t.Log(report)
 	if !report.OK() {

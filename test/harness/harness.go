@@ -134,38 +134,22 @@ func (z *Zstats) start(ctx context.Context, binary string, args []string) (err e
 	}
 	if err := z.WaitReady(ctx); err != nil {
 		z.Kill()
-		return fmt.Errorf("%w\n%s", err, z.Output())
+		return err
 	}
 	return nil
 }
 
 // WaitReady waits until /-/ready answers 200.
 func (z *Zstats) WaitReady(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
-	for {
-		_, last := z.get(ctx, "/-/ready")
-		if last == nil {
-			return nil
-		}
-		select {
-		case <-z.ended:
-			return fmt.Errorf("process ended before it was ready: %w", z.err)
-		case <-ctx.Done():
-			return fmt.Errorf("not ready: %w", last)
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
+	return waitOK(ctx, z.Process, "http://"+z.AdminAddr+"/-/ready")
 }
 
 // Metrics returns the text of /metrics.
-func (z *Zstats) Metrics(ctx context.Context) (string, error) { return z.get(ctx, "/metrics") }
+func (z *Zstats) Metrics(ctx context.Context) (string, error) {
+	return httpGet(ctx, "http://"+z.AdminAddr+"/metrics")
+}
 
-func (z *Zstats) get(ctx context.Context, path string) (string, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+z.AdminAddr+path, nil)
-	if err != nil {
-		return "", err
-	}
+func do(req *http.Request) (string, error) {
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		return "", err
@@ -176,7 +160,7 @@ func (z *Zstats) get(ctx context.Context, path string) (string, error) {
 		return "", err
 	}
 	if resp.StatusCode != http.StatusOK {
-		return "", fmt.Errorf("%s: %s: %s", path, resp.Status, body)
+		return "", fmt.Errorf("%s: %s: %s", req.URL.Path, resp.Status, body)
 	}
 	return string(body), nil
 }

@@ -1,0 +1,37 @@
+package harness
+
+import "context"
+
+// Service is a running subcommand of zstats that serves until it is stopped.
+type Service struct {
+	*Process
+	AdminAddr string
+	binary    string
+	args      []string
+}
+
+// StartService runs a subcommand with its admin server on a free port. It may not be ready yet.
+func StartService(binary, subcommand string, args ...string) (*Service, error) {
+	addrs, err := FreeAddrs(1)
+	if err != nil {
+		return nil, err
+	}
+	s := &Service{AdminAddr: addrs[0], binary: binary, args: append([]string{subcommand, "--admin.addr", addrs[0]}, args...)}
+	return s, s.Restart()
+}
+
+// Restart runs it again, with the same arguments.
+func (s *Service) Restart() (err error) {
+	s.Process, err = Start(s.binary, s.args...)
+	return err
+}
+
+// WaitReady waits until /-/ready answers 200.
+func (s *Service) WaitReady(ctx context.Context) error {
+	return waitOK(ctx, s.Process, "http://"+s.AdminAddr+"/-/ready")
+}
+
+// Metrics returns the text of /metrics.
+func (s *Service) Metrics(ctx context.Context) (string, error) {
+	return httpGet(ctx, "http://"+s.AdminAddr+"/metrics")
+}
