@@ -13,8 +13,9 @@ type Column struct {
 	Right bool
 	// Min is how narrow the column may become in a narrow terminal, in characters; 0 is never cut.
 	Min int
-	// KeepEnd has cells that are cut lose their beginning instead of their end.
-	KeepEnd bool
+	// KeepEnd has cells that are cut lose their beginning instead of their end, KeepBoth their middle.
+	KeepEnd  bool
+	KeepBoth bool
 }
 
 // Options say where a table is shown.
@@ -96,7 +97,11 @@ func layOut(width int, columns []Column, rows [][]string) []int {
 func line(columns []Column, widths []int, row []string) string {
 	cells := make([]string, len(columns))
 	for j, c := range columns {
-		cells[j] = Fit(row[j], widths[j], c.Right, c.KeepEnd)
+		cell := row[j]
+		if c.KeepBoth {
+			cell = cutMiddle(cell, widths[j])
+		}
+		cells[j] = Fit(cell, widths[j], c.Right, c.KeepEnd)
 	}
 	return strings.TrimRight(strings.Join(cells, gutter), " ")
 }

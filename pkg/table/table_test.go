@@ -53,6 +53,10 @@ acme     10.0.0.1:9100.node      532
 a     1
 bcd  10
 `},
+		{"cut in the middle", table.Options{Width: 16}, []table.Column{{Min: 8, KeepBoth: true}, {Right: true}}, [][]string{{"abcdefghijklmnop", "1"}, {"short", "22"}}, `
+abcde…klmnop   1
+short         22
+`},
 		{"no rows", table.Options{Width: 80}, columns(), nil, `
 ACCOUNT  TARGET  SAMPLES
 `},

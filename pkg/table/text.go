@@ -52,3 +52,13 @@ func Fit(s string, width int, right, keepEnd bool) string {
 		return string([]rune(s)[:width-1]) + ellipsis
 	}
 }
+
+// cutMiddle replaces the middle of what is longer than width characters by an ellipsis.
+func cutMiddle(s string, width int) string {
+	runes := []rune(s)
+	if len(runes) <= width {
+		return s
+	}
+	head := (width - 1) / 2
+	return string(runes[:head]) + ellipsis + string(runes[len(runes)-(width-1-head):])
+}
