@@ -169,7 +169,7 @@ func (p *process) newAssembler() (*assembler.Assembler, error) {
 
 func (p *process) newWriter() (*writer.Writer, error) {
 	w, err := writer.New(writer.Options{
-		Bus: p.bus, Dir: filesDir(p.settings.dataDir), Partitions: event.DefaultPartitions, ID: p.workerID(),
+		Bus: p.bus, Dir: p.settings.files(), Partitions: event.DefaultPartitions, ID: p.workerID(),
 		CacheBytes: int64(p.settings.writerCache), Reserve: int64(p.settings.writerReserve), Logger: p.log, Registerer: p.registry,
 	})
 	if err != nil {

@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/zstats/zstats/collector"
+	"github.com/zstats/zstats/pkg/config"
 	"github.com/zstats/zstats/pkg/scrape"
 	"github.com/zstats/zstats/pkg/telemetry"
 )
@@ -53,7 +54,8 @@ func collectCommand() *cobra.Command {
 A target's name on the server is <host:port>.<job>. What the server can't take is kept and sent again in order: in
 memory, and with --buffer-dir on disk, where it also survives a restart.
 
-The token comes from --token, from --token-file or from the environment variable ` + tokenVariable + `.
+The token comes from --token, from --token-file or from the environment variable ` + tokenVariable + `. Every flag may also stand in
+the environment (--buffer-dir is ZSTATS_BUFFER_DIR) or in the YAML file that --config names.
 
 A stop by SIGTERM or Ctrl-C sends what waits, for five seconds at most, and exits with 0.`,
 		Example: `  zstats collect --server http://localhost:9905 --token s3cret --target node=http://localhost:9100/metrics
@@ -61,6 +63,9 @@ A stop by SIGTERM or Ctrl-C sends what waits, for five seconds at most, and exit
     --target node=http://10.0.0.1:9100/metrics --target node=http://10.0.0.2:9100/metrics --interval 30s`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if _, err := config.Resolve(cmd.Flags(), config.Sources{Getenv: withoutToken, Known: knownSetting}); err != nil {
+				return usage(err)
+			}
 			if err := f.check(cmd.Flags()); err != nil {
 				return usage(err)
 			}
@@ -70,6 +75,14 @@ A stop by SIGTERM or Ctrl-C sends what waits, for five seconds at most, and exit
 	f.register(cmd)
 	completeFlags(cmd)
 	return cmd
+}
+
+// withoutToken looks up environment variables other than the token's, which readToken sees to.
+func withoutToken(name string) (string, bool) {
+	if name == tokenVariable {
+		return "", false
+	}
+	return os.LookupEnv(name)
 }
 
 // check refuses what can't be meant. A zero would stand for the default further on.
@@ -93,6 +106,7 @@ func (f *collectFlags) check(flags *pflag.FlagSet) error {
 
 func (f *collectFlags) register(cmd *cobra.Command) {
 	flags, o := cmd.Flags(), &f.options
+	flags.String(config.FileFlag, "", "YAML file with settings by the names of the flags")
 	flags.StringVar(&o.Server, "server", "", "URL of the server, for example http://localhost:9905; without a path it means /api/v1/zstats")
 	flags.StringVar(&f.token, "token", "", "token of the account")
 	flags.StringVar(&f.tokenFile, "token-file", "", "file with the token of the account")

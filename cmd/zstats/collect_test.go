@@ -110,3 +110,18 @@ func TestCollectRefusesBadFlags(t *testing.T) {
 		}
 	}
 }
+
+// A collector is configured by a file as the services are.
+func TestCollectReadsAFile(t *testing.T) {
+	t.Setenv(tokenVariable, "t")
+	file := filepath.Join(t.TempDir(), "collect.yaml")
+	if err := os.WriteFile(file, []byte("server: http://127.0.0.1:1\ntarget: [\"j=http://127.0.0.1:2\"]\nbatch: 100000\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := collectCommand()
+	cmd.SilenceErrors, cmd.SilenceUsage = true, true
+	cmd.SetArgs([]string{"--config", file})
+	if err := cmd.ExecuteContext(t.Context()); err == nil || !strings.Contains(err.Error(), "batch of 100000") {
+		t.Errorf("error %v, want one about the batch, which is in the file", err)
+	}
+}

@@ -17,7 +17,7 @@ func (p *process) introduce(ingestAddr, notifierAddr net.Addr) {
 	events := dialable(notifierAddr.String())
 	fmt.Fprintf(out, "zstats %s is starting, all data in %s\n\n", versionString(), p.dir.path)
 	fmt.Fprintf(out, "  scrapes go to   %s/api/v1/zstats\n", server)
-	fmt.Fprintf(out, "  files           %s\n", filesDir(p.dir.path))
+	fmt.Fprintf(out, "  files           %s\n", p.settings.files())
 	fmt.Fprintf(out, "  events          %s (gRPC)\n", events)
 	fmt.Fprintf(out, "  metrics         http://%s/metrics\n", dialable(p.admin.Addr()))
 	token := p.introduceToken()
@@ -25,7 +25,7 @@ func (p *process) introduce(ingestAddr, notifierAddr net.Addr) {
 	fmt.Fprintf(out, "  %s tail%s\n", os.Args[0], unlessDefault(" --notifier ", events, "127.0.0.1:9906"))
 	fmt.Fprintf(out, "  %s collect --server %s --token %s --target node=http://localhost:9100/metrics\n", os.Args[0], server, token)
 	if p.settings.collectSelf {
-		fmt.Fprintf(out, "  zcat $(find %s -name '*.data.gz' | sort | tail -1) | head\n", filesDir(p.dir.path))
+		fmt.Fprintf(out, "  zcat $(find %s -name '*.data.gz' | sort | tail -1) | head\n", p.settings.files())
 	}
 	fmt.Fprintln(out)
 }

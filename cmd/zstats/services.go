@@ -6,8 +6,10 @@ import (
 	"io"
 
 	"github.com/spf13/cobra"
+	"go.uber.org/zap"
 
 	"github.com/zstats/zstats/pkg/config"
+	"github.com/zstats/zstats/pkg/telemetry"
 )
 
 // service is a subcommand that runs one or several services until it is stopped.
@@ -22,10 +24,15 @@ type service struct {
 	alone bool
 }
 
+// services returns all of them.
+func services() []service {
+	return []service{runService(), ingestService(), assemblerService(), writerService(), notifierService()}
+}
+
 // serviceCommands returns the subcommands that run services.
 func serviceCommands() []*cobra.Command {
 	var all []*cobra.Command
-	for _, s := range []service{runService(), ingestService(), assemblerService(), writerService(), notifierService()} {
+	for _, s := range services() {
 		all = append(all, s.command())
 	}
 	return all
@@ -36,10 +43,11 @@ func (v service) command() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: v.use, Short: v.short, Long: v.long, Example: v.example, Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if _, err := config.Resolve(cmd.Flags(), config.Sources{Known: knownSetting}); err != nil {
+			all, err := config.Resolve(cmd.Flags(), config.Sources{Known: knownSetting})
+			if err != nil {
 				return usage(err)
 			}
-			return v.run(cmd.Context(), s, cmd.OutOrStdout())
+			return v.run(cmd.Context(), s, all.Notes, cmd.OutOrStdout())
 		},
 	}
 	for _, register := range v.groups {
@@ -63,11 +71,14 @@ func completeFlags(cmd *cobra.Command) {
 	}
 }
 
-func (v service) run(ctx context.Context, s *settings, out io.Writer) error {
-	if err := s.validateStreams(); err != nil {
-		return usage(err)
-	}
-	if err := v.validate(s); err != nil {
+// check says what is wrong with settings, as far as that can be seen without touching anything.
+func (v service) check(s *settings) error {
+	_, err := telemetry.NewLogger(s.logLevel, s.logFormat)
+	return firstError(err, s.validateStreams(), v.validate(s))
+}
+
+func (v service) run(ctx context.Context, s *settings, notes []config.Note, out io.Writer) error {
+	if err := v.check(s); err != nil {
 		return usage(err)
 	}
 	p, err := newProcess(v.use, s, out)
@@ -75,6 +86,9 @@ func (v service) run(ctx context.Context, s *settings, out io.Writer) error {
 		return err
 	}
 	defer p.close()
+	for _, n := range notes {
+		p.log.Info("a key of the older configuration file is "+n.Text, zap.String("key", n.Key), zap.String("place", n.Place))
+	}
 	if v.alone {
 		if p.dir, err = openDataDir(s.dataDir); err != nil {
 			return err
@@ -101,7 +115,7 @@ A stop by SIGTERM or Ctrl-C finishes what was taken and exits with 0.`,
 			if s.collectSelf && s.collectSelfInterval.Seconds() < 1 {
 				return fmt.Errorf("collect-self.interval is %s: it must be at least a second", s.collectSelfInterval)
 			}
-			return firstError(s.ingestTLS.validate("ingest"), s.notifierTLS.validate("notifier"))
+			return firstError(s.validateIngest(), s.validateNotifier())
 		},
 		build: (*process).buildAll,
 		alone: true,
@@ -120,7 +134,7 @@ run behind any load balancer.`,
 			if len(s.accounts) == 0 && s.accountFile == "" {
 				return fmt.Errorf("no account may come in: name some with --account or --account-file")
 			}
-			return firstError(needNATS(s), s.ingestTLS.validate("ingest"))
+			return firstError(needNATS(s), s.validateIngest())
 		},
 		build: (*process).buildIngest,
 	}
@@ -164,7 +178,7 @@ subscriber.`,
 			if s.notifierRequireToken && len(s.accounts) == 0 && s.accountFile == "" {
 				return fmt.Errorf("notifier.require-token lets nobody in without accounts: name some with --account or --account-file")
 			}
-			return firstError(needNATS(s), s.notifierTLS.validate("notifier"))
+			return firstError(needNATS(s), s.validateNotifier())
 		},
 		build: (*process).buildNotifier,
 	}

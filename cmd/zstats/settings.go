@@ -2,24 +2,28 @@ package main
 
 import (
 	"fmt"
+	"net"
 	"time"
 
 	"github.com/spf13/pflag"
 
 	"github.com/zstats/zstats/pkg/bus"
+	"github.com/zstats/zstats/pkg/config"
 	"github.com/zstats/zstats/pkg/event"
 )
 
 // settings are all that the services can be told. Each is a flag, and by the same name an environment variable and an entry of
 // the configuration file; see package config. Every service takes those of the groups that it needs.
 type settings struct {
-	config    string
-	logLevel  string
-	logFormat string
-	adminAddr string
-	pprof     bool
+	config       string
+	legacyConfig string
+	logLevel     string
+	logFormat    string
+	adminAddr    string
+	pprof        bool
 
 	dataDir         string
+	filesDir        string
 	natsURL         string
 	natsCredentials string
 	natsReplicas    int
@@ -58,12 +62,18 @@ type settings struct {
 // keyFiles name a certificate and its key; both or neither.
 type keyFiles struct{ cert, key string }
 
+// secret marks a flag whose value must not be shown.
+func secret(f *pflag.FlagSet, name string) {
+	_ = f.SetAnnotation(name, config.SecretAnnotation, []string{name}) // fails only for a flag that isn't there
+}
+
 // group registers flags that belong together.
 type group func(*settings, *pflag.FlagSet)
 
 // commonFlags are those of every service.
 func commonFlags(s *settings, f *pflag.FlagSet) {
 	f.StringVar(&s.config, "config", "", "YAML file with settings by the names of the flags")
+	f.StringVar(&s.legacyConfig, "legacy-config", "", "configuration file of the older server, for what nothing else sets; also "+config.LegacyVariable)
 	f.StringVar(&s.logLevel, "log.level", "info", "debug, info, warn or error")
 	f.StringVar(&s.logFormat, "log.format", "console", "console or json")
 	f.StringVar(&s.adminAddr, "admin.addr", "127.0.0.1:9907", "where /metrics, /-/healthy and /-/ready are, HOST:PORT")
@@ -73,6 +83,7 @@ func commonFlags(s *settings, f *pflag.FlagSet) {
 // logFlags say where the log is.
 func logFlags(s *settings, f *pflag.FlagSet) {
 	f.StringVar(&s.natsURL, "nats-url", "", "external NATS servers with JetStream, nats://[USER:PASSWORD@]HOST:PORT, separated by commas")
+	secret(f, "nats-url")
 	f.StringVar(&s.natsCredentials, "nats.credentials", "", "NATS credentials file")
 	f.IntVar(&s.natsReplicas, "nats.replicas", 1, "copies of every stream: 1, or 3 or 5 in a cluster")
 }
@@ -91,6 +102,7 @@ func streamFlags(s *settings, f *pflag.FlagSet) {
 // accountFlags say who may come in.
 func accountFlags(s *settings, f *pflag.FlagSet) {
 	f.StringArrayVar(&s.accounts, "account", nil, "account and its token, NAME:TOKEN or NAME@SOURCE:TOKEN, repeatable")
+	secret(f, "account")
 	f.StringVar(&s.accountFile, "account-file", "", "file with accounts as --account takes them, one a line; read again on SIGHUP")
 }
 
@@ -133,6 +145,7 @@ func embeddedFlags(s *settings, f *pflag.FlagSet) {
 // dataDirFlag says where files are, and the log if it is embedded.
 func dataDirFlag(s *settings, f *pflag.FlagSet) {
 	f.StringVar(&s.dataDir, "data-dir", "./data", "directory of the files, in files/, and of the embedded log, in jetstream/")
+	f.StringVar(&s.filesDir, "files-dir", "", "directory of the files, if it is to be another one than files/ in data-dir")
 }
 
 func collectSelfFlags(s *settings, f *pflag.FlagSet) {
@@ -157,6 +170,14 @@ func knownSetting(name string) bool {
 	return f.Lookup(name) != nil
 }
 
+// files returns the directory of files.
+func (s *settings) files() string {
+	if s.filesDir != "" {
+		return s.filesDir
+	}
+	return filesDir(s.dataDir)
+}
+
 // reannounce is how old the last publication of a schema may be before it is published again.
 const reannounce = 24 * time.Hour
 
@@ -171,6 +192,21 @@ func (s *settings) validateStreams() error {
 		return fmt.Errorf("nats.replicas is %d: want 1, 3 or 5", s.natsReplicas)
 	case s.natsReplicas > 1 && s.natsURL == "":
 		return fmt.Errorf("nats.replicas is %d, but the embedded log has one copy: name a cluster with nats-url", s.natsReplicas)
+	}
+	return hostPort("admin.addr", s.adminAddr)
+}
+
+func (s *settings) validateIngest() error {
+	return firstError(hostPort("ingest.addr", s.ingestAddr), s.ingestTLS.validate("ingest"))
+}
+
+func (s *settings) validateNotifier() error {
+	return firstError(hostPort("notifier.addr", s.notifierAddr), s.notifierTLS.validate("notifier"))
+}
+
+func hostPort(name, addr string) error {
+	if _, _, err := net.SplitHostPort(addr); err != nil {
+		return fmt.Errorf("%s: %w: want HOST:PORT", name, err)
 	}
 	return nil
 }

@@ -18,6 +18,8 @@ func flagSet() *pflag.FlagSet {
 	f.String("ingest.addr", "here", "")
 	f.Duration("ingest.head-limit", time.Hour, "")
 	f.StringArray("account", nil, "")
+	_ = f.SetAnnotation("account", SecretAnnotation, []string{"yes"})
+	f.String("legacy-config", "", "")
 	f.Bool("collect-self", true, "")
 	f.Duration("collect-self.interval", time.Second, "")
 	return f
@@ -57,14 +59,15 @@ notifier.addr: another's
 		Known:  func(name string) bool { return name == "notifier.addr" },
 	})
 	want := []Setting{
-		{"account", "[a:one,b:two]", file + ":5"},
-		{"collect-self", "false", file + ":8"},
-		{"collect-self.interval", "7s", file + ":9"},
-		{"config", file, "flag"},
-		{"ingest.addr", "from-flag", "flag"},
-		{"ingest.head-limit", "2h0m0s", "ZSTATS_INGEST_HEAD_LIMIT"},
+		{"account", "[a:one,b:two]", file + ":5", true},
+		{"collect-self", "false", file + ":8", false},
+		{"collect-self.interval", "7s", file + ":9", false},
+		{"config", file, "flag", false},
+		{"ingest.addr", "from-flag", "flag", false},
+		{"ingest.head-limit", "2h0m0s", "ZSTATS_INGEST_HEAD_LIMIT", false},
+		{"legacy-config", "", "default", false},
 	}
-	if diff := cmp.Diff(want, got); err != nil || diff != "" {
+	if diff := cmp.Diff(&Settings{All: want}, got); err != nil || diff != "" {
 		t.Errorf("%v\n%s", err, diff)
 	}
 }

@@ -22,6 +22,9 @@ type Sources struct {
 	Known func(name string) bool
 }
 
+// SecretAnnotation is the annotation of flags whose values must not be shown.
+const SecretAnnotation = "zstats-secret"
+
 // Setting is the value of one flag and where it comes from.
 type Setting struct {
 	Name string
@@ -29,11 +32,19 @@ type Setting struct {
 	Value string
 	// Source is "default", "flag", the name of an environment variable, or "file:line".
 	Source string
+	// Secret values must not be shown.
+	Secret bool
 }
 
-// Resolve completes flags, which have been parsed from the command line, from the environment and from the file that the flag
-// FileFlag or its variable names. It returns all settings, sorted by name. Errors name the place of what is wrong.
-func Resolve(flags *pflag.FlagSet, s Sources) ([]Setting, error) {
+// Settings are all settings of a program, and what there is to say of an older file.
+type Settings struct {
+	All   []Setting // sorted by name
+	Notes []Note
+}
+
+// Resolve completes flags, which have been parsed from the command line, from the environment, from the file that the flag
+// FileFlag or its variable names, and from an older server's file, in this order. Errors name the place of what is wrong.
+func Resolve(flags *pflag.FlagSet, s Sources) (*Settings, error) {
 	if s.Getenv == nil {
 		s.Getenv = os.LookupEnv
 	}
@@ -47,7 +58,10 @@ func Resolve(flags *pflag.FlagSet, s Sources) ([]Setting, error) {
 			return nil, err
 		}
 	}
-	return r.settings(), nil
+	if err := r.legacy(); err != nil {
+		return nil, err
+	}
+	return &Settings{All: r.settings(), Notes: r.notes}, nil
 }
 
 // Variable returns the environment variable of a setting.
@@ -59,6 +73,7 @@ type resolver struct {
 	flags   *pflag.FlagSet
 	sources Sources
 	from    map[string]string // where the settings come from that are no longer at their defaults
+	notes   []Note
 }
 
 func (r *resolver) environment() (err error) {
@@ -87,11 +102,16 @@ func (r *resolver) file(name string) error {
 	if err != nil {
 		return fmt.Errorf("%s:%w", name, err)
 	}
+	return r.take(name, entries)
+}
+
+// take sets what nothing before has set.
+func (r *resolver) take(name string, entries []entry) error {
 	for _, e := range entries {
 		place := fmt.Sprintf("%s:%d", name, e.line)
 		f := r.flags.Lookup(e.name)
 		switch {
-		case e.name == FileFlag || e.name == "help":
+		case e.name == FileFlag || e.name == LegacyFlag || e.name == "help":
 			return fmt.Errorf("%s: %s can't be set in a file", place, e.name)
 		case f == nil && r.sources.Known != nil && r.sources.Known(e.name):
 			continue
@@ -133,7 +153,7 @@ func (r *resolver) settings() []Setting {
 		if f.Name == "help" {
 			return
 		}
-		s := Setting{Name: f.Name, Value: f.Value.String(), Source: r.from[f.Name]}
+		s := Setting{Name: f.Name, Value: f.Value.String(), Source: r.from[f.Name], Secret: f.Annotations[SecretAnnotation] != nil}
 		if s.Source == "" {
 			s.Source = "default"
 		}

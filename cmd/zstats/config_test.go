@@ -1,0 +1,94 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// runConfig runs `zstats config` with arguments.
+func runConfig(t *testing.T, args ...string) (string, error) {
+	t.Helper()
+	cmd := configCommand()
+	var out bytes.Buffer
+	cmd.SetOut(&out)
+	cmd.SilenceErrors, cmd.SilenceUsage = true, true
+	cmd.SetArgs(args)
+	err := cmd.ExecuteContext(t.Context())
+	return out.String(), err
+}
+
+func TestConfigShow(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "zstats.yaml")
+	text := "account: [\"acme:secret-one\"]\nnats-url: nats://user:secret-two@h:4222\nraw.bytes: 2GiB\nnotifier.addr: :1\n"
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("ZSTATS_LOG_LEVEL", "warn")
+	out, err := runConfig(t, "show", "--service", "ingest", "--config", file, "--log.format", "json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range [][]string{
+		{"account", "(hidden)", file + ":1"}, {"nats-url", "(hidden)", file + ":2"}, {"raw.bytes", "2GiB", file + ":3"},
+		{"log.level", "warn", "ZSTATS_LOG_LEVEL"}, {"log.format", "json", "flag"}, {"raw.age", "24h0m0s", "default"},
+	} {
+		found := false
+		for line := range strings.Lines(out) {
+			f := strings.Fields(line)
+			found = found || strings.Join(f, " ") == strings.Join(want, " ")
+		}
+		if !found {
+			t.Errorf("no line %q in:\n%s", want, out)
+		}
+	}
+	for _, hidden := range []string{"secret", "notifier.addr", "data-dir"} {
+		if strings.Contains(out, hidden) {
+			t.Errorf("%q is shown:\n%s", hidden, out)
+		}
+	}
+	out, err = runConfig(t, "show", "--config", file, "--json")
+	if err != nil || !strings.Contains(out, `{"name":"raw.bytes","value":"2GiB","source":"`+file+`:3","variable":"ZSTATS_RAW_BYTES"}`) || strings.Contains(out, "secret") {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+func TestConfigCheck(t *testing.T) {
+	if out, err := runConfig(t, "check"); err != nil || !strings.Contains(out, "'zstats run' are good") {
+		t.Errorf("the defaults: %v\n%s", err, out)
+	}
+	for _, tt := range []struct {
+		args []string
+		says string
+	}{
+		{[]string{"--service", "ingest"}, "--account"},
+		{[]string{"--service", "nobody"}, "no service"},
+		{[]string{"--raw.age", "1h"}, "ingest.head-limit"},
+		{[]string{"--config", "/nowhere"}, "configuration file"},
+		{[]string{"--ingest.addr", "nowhere"}, "ingest.addr"},
+		{[]string{"--log.level", "loud"}, "log level"},
+	} {
+		out, err := runConfig(t, append([]string{"check"}, tt.args...)...)
+		if err == nil || !strings.Contains(err.Error(), tt.says) || !isUsage(err) {
+			t.Errorf("%q: error %v, want one of usage that says %q\n%s", tt.args, err, tt.says, out)
+		}
+	}
+}
+
+func TestConfigCheckLegacy(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "stats.json")
+	text := "{\n\"stats.http_port\": 9905,\n\"stats.reqs_dir\": \"/var/lib/stats\",\n\"zvcacher.cache_bkts\": 1\n}\n"
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err := runConfig(t, "check", "--legacy-config", file)
+	if err != nil || !strings.Contains(out, file+":4: zvcacher.cache_bkts is no longer needed") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	out, err = runConfig(t, "show", "--legacy-config", file)
+	if err != nil || !strings.Contains(out, "/var/lib/stats") || !strings.Contains(out, file+":2") {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
