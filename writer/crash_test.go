@@ -11,7 +11,7 @@ import (
 	"testing"
 
 	"github.com/zstats/zstats/pkg/archive"
-	"github.com/zstats/zstats/writer/internal/volume"
+	"github.com/zstats/zstats/pkg/volume"
 )
 
 // The environment of a test binary that is run to be killed.

@@ -7,7 +7,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/zstats/zstats/writer/internal/volume"
+	"github.com/zstats/zstats/pkg/volume"
 )
 
 func TestKindOf(t *testing.T) {

@@ -12,7 +12,7 @@ import (
 	"github.com/zstats/zstats/pkg/event"
 	"github.com/zstats/zstats/pkg/event/eventpb"
 	"github.com/zstats/zstats/pkg/scrape"
-	"github.com/zstats/zstats/writer/internal/volume"
+	"github.com/zstats/zstats/pkg/volume"
 )
 
 // job is one scrape on its way from the log to the disk.

@@ -9,7 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/zstats/zstats/pkg/bus"
-	"github.com/zstats/zstats/writer/internal/volume"
+	"github.com/zstats/zstats/pkg/volume"
 )
 
 // Options configure a Writer.

@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/zstats/zstats/pkg/bus"
-	"github.com/zstats/zstats/writer/internal/volume"
+	"github.com/zstats/zstats/pkg/volume"
 )
 
 // Open has nothing to forget: a schema never changes, and what lies on disk is looked at there.

@@ -10,7 +10,7 @@ import (
 	"github.com/zstats/zstats/pkg/archive"
 	"github.com/zstats/zstats/pkg/bus"
 	"github.com/zstats/zstats/pkg/event"
-	"github.com/zstats/zstats/writer/internal/volume"
+	"github.com/zstats/zstats/pkg/volume"
 )
 
 // Writer is the stage that turns scrapes into files and events.

@@ -33,7 +33,7 @@ func Names() []string {
 		"assembler.letters.before", "assembler.letters.after",
 		"assembler.marks.before", "assembler.marks.after",
 
-		// Files: the steps of a group, see package volume of the writer, and the directory in which it stages.
+		// Files: the steps of a group, see package volume, and the directory in which it stages.
 		"writer.volume/staged", "writer.volume/written", "writer.volume/durable", "writer.volume/placed", "writer.volume/named",
 		"writer.claim.locked", "writer.claim.emptied", "writer.sweep.renamed", "writer.sweep.emptied",
 		"writer.letters.before", "writer.letters.after",
