@@ -65,11 +65,8 @@ func New(o Options) (*Assembler, error) {
 
 func (a *Assembler) workerOptions() bus.WorkerOptions {
 	return bus.WorkerOptions{
-		Bus: a.o.Bus,
-		Stage: bus.Stage{
-			Name: event.StageAssembler, Input: event.Raw, Output: event.Scrapes,
-			Subject: event.RawPartition, Partition: event.Partition,
-		},
+		Bus:        a.o.Bus,
+		Stage:      bus.AssemblerStage(),
 		Partitions: a.o.Partitions,
 		Processor:  a,
 		ID:         a.o.ID,

@@ -9,7 +9,6 @@ import (
 
 	"github.com/zstats/zstats/pkg/archive"
 	"github.com/zstats/zstats/pkg/bus"
-	"github.com/zstats/zstats/pkg/event"
 	"github.com/zstats/zstats/pkg/volume"
 )
 
@@ -56,7 +55,7 @@ func New(o Options) (*Writer, error) {
 func (w *Writer) workerOptions() bus.WorkerOptions {
 	return bus.WorkerOptions{
 		Bus:        w.o.Bus,
-		Stage:      bus.Stage{Name: event.StageWriter, Input: event.Scrapes, Output: event.Events, Subject: event.ScrapePartition, Partition: event.Partition},
+		Stage:      bus.WriterStage(),
 		Partitions: w.o.Partitions,
 		Processor:  w,
 		ID:         w.o.ID,
