@@ -48,35 +48,3 @@ func cpuTime(b *testing.B) time.Duration {
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
-
-// BenchmarkRender renders and compresses the scrape of a node exporter.
-func BenchmarkRender(b *testing.B) {
-	in := node(b, 1, 8)
-	r, p := new(renderer), prepareAlone(in[0].schema)
-	b.ReportAllocs()
-	bytes, n := 0, 0
-	for b.Loop() {
-		data, size, err := r.render(p, &in[n%len(in)].state.Scrape)
-		if err != nil {
-			b.Fatal(err)
-		}
-		bytes += len(data)
-		n++
-		b.SetBytes(int64(size))
-	}
-	b.ReportMetric(float64(bytes)/float64(n), "gz-B/scrape")
-}
-
-// BenchmarkSchema prepares the schema of a node exporter that the cache lacks.
-func BenchmarkSchema(b *testing.B) {
-	log := newLog(b, b.TempDir())
-	in := node(b, 1, 1)[0]
-	announce(b, log, []input{in})
-	w := newWriter(b, Options{Bus: log, CacheBytes: 1})
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := w.template(b.Context(), in.target.Account, &in.state); err != nil {
-			b.Fatal(err)
-		}
-	}
-}

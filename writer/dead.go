@@ -11,6 +11,7 @@ import (
 	"github.com/zstats/zstats/pkg/event"
 	"github.com/zstats/zstats/pkg/event/eventpb"
 	"github.com/zstats/zstats/pkg/failpoint"
+	"github.com/zstats/zstats/pkg/render"
 )
 
 const (
@@ -54,7 +55,7 @@ func (w *Writer) appendDead(ctx context.Context, letters []bus.Message) error {
 	}
 	failpoint.Hit("writer.letters.before")
 	if _, err := w.log.Append(ctx, event.Dead, letters...); err != nil {
-		return &logError{fmt.Errorf("dead letters: %w", err)}
+		return &render.LogError{Err: fmt.Errorf("dead letters: %w", err)}
 	}
 	failpoint.Hit("writer.letters.after")
 	return nil
@@ -63,8 +64,8 @@ func (w *Writer) appendDead(ctx context.Context, letters []bus.Message) error {
 // deadLetter holds the message as it came, so that it can be processed again once the reason is gone.
 func deadLetter(j *job) (bus.Message, error) {
 	data, err := event.Marshal(&eventpb.DeadLetter{
-		Reason:      string(j.refused.reason),
-		Detail:      fmt.Sprintf("writer: message %d of %s: %v", j.delivery.Sequence, event.Scrapes, j.refused.err),
+		Reason:      string(j.refused.Reason),
+		Detail:      fmt.Sprintf("writer: message %d of %s: %v", j.delivery.Sequence, event.Scrapes, j.refused.Err),
 		RawSequence: j.state.Sequence,
 		ReceivedUs:  j.state.Received,
 		Payload:     j.delivery.Data,
@@ -82,9 +83,9 @@ func (w *Writer) report(jobs []job) {
 		if j.refused == nil {
 			continue
 		}
-		w.metrics.deadLetters.WithLabelValues(string(j.refused.reason)).Inc()
+		w.metrics.deadLetters.WithLabelValues(string(j.refused.Reason)).Inc()
 		w.logger.Error("scrape can't be written, it is in the dead letters",
 			zap.Stringer("target", j.target), zap.Int64("epoch", j.state.Epoch), zap.Int64("generation", j.state.Generation),
-			zap.Uint64("sequence", j.delivery.Sequence), zap.String("reason", string(j.refused.reason)), zap.Error(j.refused.err))
+			zap.Uint64("sequence", j.delivery.Sequence), zap.String("reason", string(j.refused.Reason)), zap.Error(j.refused.Err))
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/zstats/zstats/pkg/render"
 	"github.com/zstats/zstats/pkg/volume"
 )
 
@@ -24,7 +25,7 @@ func TestKindOf(t *testing.T) {
 		{disk(syscall.EPERM), kindReadOnly},
 		{disk(syscall.EIO), kindDisk},
 		{errors.New("x"), kindDisk},
-		{fmt.Errorf("x: %w", &logError{disk(syscall.ENOSPC)}), kindLog},
+		{fmt.Errorf("x: %w", &render.LogError{Err: disk(syscall.ENOSPC)}), kindLog},
 	}
 	for _, test := range tests {
 		if got := kindOf(test.err); got != test.want {

@@ -1,6 +1,10 @@
 package writer
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/zstats/zstats/pkg/render"
+)
 
 type metrics struct {
 	scrapes         prometheus.Counter
@@ -14,10 +18,7 @@ type metrics struct {
 	errors          *prometheus.CounterVec
 	leftovers       prometheus.Counter
 	syncs           prometheus.Histogram
-	cacheHits       prometheus.Counter
-	cacheMisses     prometheus.Counter
-	cacheBytes      prometheus.Gauge
-	schemasRebuilt  prometheus.Counter
+	schemas         *render.Metrics
 }
 
 func newMetrics(r prometheus.Registerer) *metrics {
@@ -30,9 +31,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		repeats:         counter("repeats_total", "Scrapes that were found on disk already, after a crash or a hand-over."),
 		late:            counter("late_total", "Scrapes of requeued dead letters among those written to disk."),
 		leftovers:       counter("leftovers_total", "Temporary directories of dead writers that were removed at start."),
-		cacheHits:       counter("schema_cache_hits_total", "Scrapes whose schema was in the cache."),
-		cacheMisses:     counter("schema_cache_misses_total", "Scrapes whose schema had to be read from the log."),
-		schemasRebuilt:  counter("schemas_rebuilt_total", "Schemas that were missing in the log and taken from a full blob."),
+		schemas:         render.NewMetrics("zstats_writer_", r),
 		deadLetters: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "zstats_writer_dead_letters_total",
 			Help: "Scrapes that could not be written and went to the dead letters.",
@@ -46,10 +45,6 @@ func newMetrics(r prometheus.Registerer) *metrics {
 			Help:    "Waits until a batch was durable, two a batch: for its files and for their places.",
 			Buckets: prometheus.ExponentialBuckets(0.001, 2, 14),
 		}),
-		cacheBytes: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "zstats_writer_schema_cache_bytes",
-			Help: "Memory that cached schemas take.",
-		}),
 	}
 	for _, reason := range reasons() {
 		m.deadLetters.WithLabelValues(string(reason))
@@ -59,7 +54,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 	}
 	if r != nil {
 		r.MustRegister(m.scrapes, m.samples, m.inferred, m.textBytes, m.compressedBytes, m.repeats, m.late, m.deadLetters, m.errors,
-			m.leftovers, m.syncs, m.cacheHits, m.cacheMisses, m.cacheBytes, m.schemasRebuilt)
+			m.leftovers, m.syncs)
 	}
 	return m
 }

@@ -8,6 +8,7 @@ import (
 	"syscall"
 
 	"github.com/zstats/zstats/pkg/archive"
+	"github.com/zstats/zstats/pkg/render"
 )
 
 // settle finds out, for a scrape whose place was taken, whether by the same scrape. Then it was written before, by a batch
@@ -24,7 +25,7 @@ func (w *Writer) settle(j *job) error {
 	if !isContent(err) {
 		return fmt.Errorf("look at what lies in %s: %w", j.paths.Dir, err)
 	}
-	j.refused = &refusal{reason: reasonConflict, err: fmt.Errorf("%s is left as it is: %w", j.paths.Dir, err)}
+	j.refused = &render.Refusal{Reason: reasonConflict, Err: fmt.Errorf("%s is left as it is: %w", j.paths.Dir, err)}
 	return nil
 }
 

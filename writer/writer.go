@@ -9,22 +9,28 @@ import (
 
 	"github.com/zstats/zstats/pkg/archive"
 	"github.com/zstats/zstats/pkg/bus"
+	"github.com/zstats/zstats/pkg/render"
 	"github.com/zstats/zstats/pkg/volume"
 )
 
 // Writer is the stage that turns scrapes into files and events.
 type Writer struct {
 	o         Options
-	log       eventLog
+	log       letterLog
 	volume    *volume.Volume
-	templates *templateCache
-	renderers []*renderer
+	renderers []*render.Renderer
 	worker    *bus.Worker
 	metrics   *metrics
 	logger    *zap.Logger
 
 	mu      sync.Mutex // guards failure
 	failure error      // of the last batch
+}
+
+// letterLog is where dead letters go.
+type letterLog interface {
+	// Append stores messages durably.
+	Append(ctx context.Context, stream string, msgs ...bus.Message) ([]uint64, error)
 }
 
 // New returns a writer. It makes the directory of files if it is missing, and refuses one that can't be written to or whose
@@ -35,12 +41,14 @@ func New(o Options) (*Writer, error) {
 		return nil, err
 	}
 	w := &Writer{o: o, log: o.Bus, metrics: newMetrics(o.Registerer), logger: o.Logger}
-	var err error
-	if w.templates, err = newTemplateCache(o.CacheBytes, w.metrics); err != nil {
+	schemas, err := render.NewSchemas(render.Options{
+		Log: o.Bus, CacheBytes: o.CacheBytes, Logger: o.Logger, Metrics: w.metrics.schemas,
+	})
+	if err != nil {
 		return nil, err
 	}
 	for range o.Parallel {
-		w.renderers = append(w.renderers, new(renderer))
+		w.renderers = append(w.renderers, render.NewRenderer(schemas))
 	}
 	if w.worker, err = bus.NewWorker(w.workerOptions()); err != nil {
 		return nil, err

@@ -22,6 +22,7 @@ import (
 	"github.com/zstats/zstats/pkg/bus"
 	"github.com/zstats/zstats/pkg/event"
 	"github.com/zstats/zstats/pkg/event/eventpb"
+	"github.com/zstats/zstats/pkg/render"
 	"github.com/zstats/zstats/pkg/scrape"
 )
 
@@ -56,8 +57,8 @@ func checkCounts(t *testing.T, w *Writer, want map[string]float64) {
 	m := w.metrics
 	got := map[string]float64{
 		"scrapes": testutil.ToFloat64(m.scrapes), "samples": testutil.ToFloat64(m.samples),
-		"repeats": testutil.ToFloat64(m.repeats), "rebuilt": testutil.ToFloat64(m.schemasRebuilt),
-		"looked up": testutil.ToFloat64(m.cacheHits) + testutil.ToFloat64(m.cacheMisses),
+		"repeats": testutil.ToFloat64(m.repeats), "rebuilt": testutil.ToFloat64(m.schemas.Rebuilt),
+		"looked up": testutil.ToFloat64(m.schemas.Hits) + testutil.ToFloat64(m.schemas.Misses),
 	}
 	for name := range got {
 		if _, ok := want[name]; !ok {
@@ -197,7 +198,7 @@ func TestTakenPlaceIsADeadLetter(t *testing.T) {
 }
 
 // checkLastLetter checks the last message in DEAD.
-func checkLastLetter(t *testing.T, b *bus.Bus, d bus.Delivery, want reason) {
+func checkLastLetter(t *testing.T, b *bus.Bus, d bus.Delivery, want render.Reason) {
 	t.Helper()
 	target := scrape.Target{Account: d.Header[event.HeaderAccount], Source: d.Header[event.HeaderSource], Name: d.Header[event.HeaderTarget]}
 	m, err := b.Last(t.Context(), event.Dead, event.DeadSubject(target))
@@ -214,7 +215,7 @@ func checkLastLetter(t *testing.T, b *bus.Bus, d bus.Delivery, want reason) {
 	if !bytes.Equal(letter.Payload, d.Data) || !letter.Undecoded {
 		t.Error("the dead letter does not hold the message")
 	}
-	if want == reasonUndecodable {
+	if want == render.ReasonUndecodable {
 		return
 	}
 	state, err := event.DecodeState(d.Data)
@@ -231,16 +232,16 @@ func TestBadScrapesAreDeadLetters(t *testing.T) {
 		name  string
 		spoil func(in *input)
 		wreck func(m *bus.Message)
-		want  reason
+		want  render.Reason
 	}{
-		{"no scrape", nil, func(m *bus.Message) { m.Data = []byte("x") }, reasonUndecodable},
-		{"no target", nil, func(m *bus.Message) { delete(m.Header, event.HeaderTarget) }, reasonUndecodable},
-		{"too few values", func(in *input) { in.state.Values = in.state.Values[1:] }, nil, reasonMismatch},
-		{"time of no sample", func(in *input) { in.state.Stamps = []scrape.Stamp{{Index: 532}} }, nil, reasonMismatch},
-		{"inferred value of no sample", func(in *input) { in.state.Inferred = []int32{3, 532} }, nil, reasonMismatch},
-		{"negative position", func(in *input) { in.state.Inferred = []int32{-1} }, nil, reasonMismatch},
-		{"unknown schema", func(in *input) { in.state.Schema[0]++ }, nil, reasonNoSchema},
-		{"unknown schema, no full blob", func(in *input) { in.state.Schema[0]++; in.state.FullSequence = 0 }, nil, reasonNoSchema},
+		{"no scrape", nil, func(m *bus.Message) { m.Data = []byte("x") }, render.ReasonUndecodable},
+		{"no target", nil, func(m *bus.Message) { delete(m.Header, event.HeaderTarget) }, render.ReasonUndecodable},
+		{"too few values", func(in *input) { in.state.Values = in.state.Values[1:] }, nil, render.ReasonMismatch},
+		{"time of no sample", func(in *input) { in.state.Stamps = []scrape.Stamp{{Index: 532}} }, nil, render.ReasonMismatch},
+		{"inferred value of no sample", func(in *input) { in.state.Inferred = []int32{3, 532} }, nil, render.ReasonMismatch},
+		{"negative position", func(in *input) { in.state.Inferred = []int32{-1} }, nil, render.ReasonMismatch},
+		{"unknown schema", func(in *input) { in.state.Schema[0]++ }, nil, render.ReasonNoSchema},
+		{"unknown schema, no full blob", func(in *input) { in.state.Schema[0]++; in.state.FullSequence = 0 }, nil, render.ReasonNoSchema},
 	}
 	b := newLog(t, t.TempDir())
 	inputs := node(t, 3, 1)
@@ -404,14 +405,6 @@ func TestLargeScrape(t *testing.T) {
 	checkEvents(t, b, dir, inputs)
 	stop()
 	checkTree(t, dir, inputs)
-	for i, r := range w.renderers {
-		if _, _, err := r.render(prepareAlone(small[0].schema), &small[0].state.Scrape); err != nil {
-			t.Fatal(err)
-		}
-		if cap(r.data) > maxKept {
-			t.Errorf("renderer %d keeps %d bytes", i, cap(r.data))
-		}
-	}
 }
 
 func TestTwoWritersShareADirectory(t *testing.T) {

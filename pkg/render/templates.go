@@ -1,4 +1,4 @@
-package writer
+package render
 
 import (
 	"fmt"
@@ -49,7 +49,7 @@ func (c *templateCache) prepare(schema *scrape.Schema) *prepared {
 // safe for concurrent use.
 type templateCache struct {
 	limit   int64
-	metrics *metrics
+	metrics *Metrics
 	flight  singleflight.Group // one load of a key at a time
 
 	seed maphash.Seed // of texts
@@ -60,7 +60,7 @@ type templateCache struct {
 	bytes int64
 }
 
-func newTemplateCache(limit int64, m *metrics) (*templateCache, error) {
+func newTemplateCache(limit int64, m *Metrics) (*templateCache, error) {
 	lru, err := simplelru.NewLRU[templateKey, *prepared](math.MaxInt, nil)
 	if err != nil {
 		return nil, err
@@ -76,10 +76,10 @@ func newTemplateCache(limit int64, m *metrics) (*templateCache, error) {
 // shares the outcome.
 func (c *templateCache) get(key templateKey, source uint64, load func() (*prepared, error)) (*prepared, error) {
 	if p, ok := c.lookUp(key); ok {
-		c.metrics.cacheHits.Inc()
+		c.metrics.Hits.Inc()
 		return p, nil
 	}
-	c.metrics.cacheMisses.Inc()
+	c.metrics.Misses.Inc()
 	v, err, _ := c.flight.Do(fmt.Sprint(source, key.hash, key.account), func() (any, error) {
 		if p, ok := c.lookUp(key); ok { // loaded since
 			return p, nil
@@ -119,5 +119,5 @@ func (c *templateCache) add(key templateKey, p *prepared) {
 		}
 		c.bytes -= oldest.bytes
 	}
-	c.metrics.cacheBytes.Set(float64(c.bytes))
+	c.metrics.Bytes.Set(float64(c.bytes))
 }

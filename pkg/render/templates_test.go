@@ -1,4 +1,4 @@
-package writer
+package render
 
 import (
 	"errors"
@@ -23,7 +23,7 @@ func sizeOf(t *testing.T, name string) int {
 
 func newCache(t *testing.T, limit int) *templateCache {
 	t.Helper()
-	c, err := newTemplateCache(int64(limit), newMetrics(nil))
+	c, err := newTemplateCache(int64(limit), NewMetrics("", nil))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,8 +64,8 @@ func TestTemplateCacheForgetsWhatWasNotUsed(t *testing.T) {
 	if loads != 5 {
 		t.Errorf("%d loads, want 5: the template that was used least recently is still there", loads)
 	}
-	if c.bytes != int64(3*size) || testutil.ToFloat64(c.metrics.cacheBytes) != float64(3*size) {
-		t.Errorf("cache has %d bytes and says %v, want %d", c.bytes, testutil.ToFloat64(c.metrics.cacheBytes), 3*size)
+	if c.bytes != int64(3*size) || testutil.ToFloat64(c.metrics.Bytes) != float64(3*size) {
+		t.Errorf("cache has %d bytes and says %v, want %d", c.bytes, testutil.ToFloat64(c.metrics.Bytes), 3*size)
 	}
 }
 
@@ -76,8 +76,8 @@ func TestTemplateCacheKeepsNothingLargerThanItself(t *testing.T) {
 			t.Fatalf("get: %v, %v", got, err)
 		}
 	}
-	if c.bytes != 0 || testutil.ToFloat64(c.metrics.cacheMisses) != 2 {
-		t.Errorf("cache has %d bytes after %v misses, want none after 2", c.bytes, testutil.ToFloat64(c.metrics.cacheMisses))
+	if c.bytes != 0 || testutil.ToFloat64(c.metrics.Misses) != 2 {
+		t.Errorf("cache has %d bytes after %v misses, want none after 2", c.bytes, testutil.ToFloat64(c.metrics.Misses))
 	}
 }
 
