@@ -13,32 +13,17 @@ import (
 	"github.com/zstats/zstats/pkg/event"
 	"github.com/zstats/zstats/pkg/event/eventpb"
 	"github.com/zstats/zstats/pkg/failpoint"
+	"github.com/zstats/zstats/pkg/fold"
 	"github.com/zstats/zstats/pkg/scrape"
 )
 
-// Reasons of dead letters beside those for which the fold refuses blobs. These letters hold a message as it was.
-const (
-	reasonMisplaced   = "misplaced"   // it names no target, or one whose subject is another
-	reasonUndecodable = "undecodable" // it can't be decoded
-	reasonPanic       = "panic"       // it makes the fold panic
-)
-
-// letterReasons returns all reasons of dead letters.
+// letterReasons returns all reasons of dead letters: of parts of messages, and of messages as they were.
 func letterReasons() []string {
-	return append(refusalReasons(), reasonMisplaced, reasonUndecodable, reasonPanic)
+	return append(refusalReasons(), fold.ReasonMisplaced, fold.ReasonUndecodable, fold.ReasonPanic)
 }
 
 // maxDetail bounds a letter's detail, in bytes. A panic's stack can be long.
 const maxDetail = 4 << 10
-
-// poison is the error of a message that can't be folded as a whole, now or later. It concerns no other message.
-type poison struct {
-	reason string
-	err    error
-}
-
-func (p *poison) Error() string { return p.reason + ": " + p.err.Error() }
-func (p *poison) Unwrap() error { return p.err }
 
 // letter is a dead letter on its way to DEAD.
 type letter struct {
@@ -68,25 +53,25 @@ func (b *buried) has(id letterID) bool { return b.lru.Contains(id) }
 func (b *buried) add(id letterID)      { b.lru.Add(id, struct{}{}) }
 
 // buryRefused makes a dead letter of a message's refused blobs.
-func (s *step) buryRefused(j *job, all []refused) error {
+func (s *step) buryRefused(j *job, all []fold.Refused) error {
 	blobs := make([]*scrape.Blob, len(all))
 	for i, r := range all {
-		blobs[i] = r.blob
+		blobs[i] = r.Blob
 	}
 	payload, err := event.EncodeBlobs(blobs)
 	if err != nil {
 		return fmt.Errorf("encode refused blobs of %s: %w", j.target, err)
 	}
 	return s.bury(j, j.target.Target, &eventpb.DeadLetter{
-		Reason:  all[0].reason,
+		Reason:  all[0].Reason,
 		Detail:  refusalDetail(j.target.state, all),
 		Payload: payload,
 	})
 }
 
 // refusalDetail says what was refused, and what it should have followed.
-func refusalDetail(st *scrape.State, all []refused) string {
-	first := all[0].blob
+func refusalDetail(st *scrape.State, all []fold.Refused) string {
+	first := all[0].Blob
 	detail := fmt.Sprintf("assembler: %d blobs refused, the first of generation %d with %d samples", len(all), first.Generation, first.Samples)
 	if st == nil {
 		return detail + "; nothing is known of the target"
@@ -95,21 +80,21 @@ func refusalDetail(st *scrape.State, all []refused) string {
 }
 
 // buryWhole makes a dead letter of a message as it is, and asks its target for a full blob.
-func (s *step) buryWhole(j *job, p *poison) error {
+func (s *step) buryWhole(j *job, p *fold.Poison) error {
 	s.tally.poison++
 	var name scrape.Target
 	switch {
 	case j.target != nil && j.fault == nil:
 		name = j.target.Target
-		j.target.request(j.delivery, p.reason)
+		j.target.request(j.delivery, p.Reason)
 	case j.target != nil:
 		name = j.target.Target
 	default:
 		name = scrape.Target{Account: "unknown", Name: j.delivery.Subject}
 	}
 	return s.bury(j, name, &eventpb.DeadLetter{
-		Reason:    p.reason,
-		Detail:    "assembler: " + p.err.Error(),
+		Reason:    p.Reason,
+		Detail:    "assembler: " + p.Err.Error(),
 		Payload:   j.delivery.Data,
 		Undecoded: true,
 	})

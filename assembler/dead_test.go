@@ -12,6 +12,7 @@ import (
 	"github.com/zstats/zstats/pkg/bus"
 	"github.com/zstats/zstats/pkg/event"
 	"github.com/zstats/zstats/pkg/event/eventpb"
+	"github.com/zstats/zstats/pkg/fold"
 	"github.com/zstats/zstats/pkg/scrape"
 )
 
@@ -175,13 +176,13 @@ func TestPoison(t *testing.T) {
 		reason string
 		marked bool
 	}{
-		"no protobuf": {func(m *bus.Message) { m.Data = []byte("garbage") }, false, testTarget, reasonUndecodable, true},
+		"no protobuf": {func(m *bus.Message) { m.Data = []byte("garbage") }, false, testTarget, fold.ReasonUndecodable, true},
 		// Nobody knows how old the mark of such a message is, so the message behind it marks again.
-		"no time":          {func(m *bus.Message) { delete(m.Header, event.HeaderReceived) }, false, testTarget, reasonUndecodable, false},
-		"a panic":          {func(m *bus.Message) {}, true, testTarget, reasonPanic, true},
-		"another's name":   {func(m *bus.Message) { m.Header[event.HeaderTarget] = other.Name }, false, scrape.Target{Account: "acme", Source: "east", Name: other.Name}, reasonMisplaced, false},
-		"no name":          {func(m *bus.Message) { delete(m.Header, event.HeaderTarget) }, false, scrape.Target{Account: "unknown", Name: event.RawSubject(testTarget, testPartitions)}, reasonMisplaced, false},
-		"no header at all": {func(m *bus.Message) { m.Header = nil }, false, scrape.Target{Account: "unknown", Name: event.RawSubject(testTarget, testPartitions)}, reasonMisplaced, false},
+		"no time":          {func(m *bus.Message) { delete(m.Header, event.HeaderReceived) }, false, testTarget, fold.ReasonUndecodable, false},
+		"a panic":          {func(m *bus.Message) {}, true, testTarget, fold.ReasonPanic, true},
+		"another's name":   {func(m *bus.Message) { m.Header[event.HeaderTarget] = other.Name }, false, scrape.Target{Account: "acme", Source: "east", Name: other.Name}, fold.ReasonMisplaced, false},
+		"no name":          {func(m *bus.Message) { delete(m.Header, event.HeaderTarget) }, false, scrape.Target{Account: "unknown", Name: event.RawSubject(testTarget, testPartitions)}, fold.ReasonMisplaced, false},
+		"no header at all": {func(m *bus.Message) { m.Header = nil }, false, scrape.Target{Account: "unknown", Name: event.RawSubject(testTarget, testPartitions)}, fold.ReasonMisplaced, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			n := openNode(t)

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/zstats/zstats/pkg/event"
+	"github.com/zstats/zstats/pkg/fold"
 	"github.com/zstats/zstats/pkg/scrape"
 )
 
@@ -29,14 +30,14 @@ func FuzzMessage(f *testing.F) {
 		if err != nil {
 			return
 		}
-		out := &folded{state: st}
+		out := &fold.Result{State: st}
 		for _, b := range blobs {
-			out.fold(b, scrape.Arrival{Received: seconds(1), Sequence: 2}, true)
+			out.Fold(b, scrape.Arrival{Received: seconds(1), Sequence: 2}, true)
 		}
-		if len(out.outcomes) != len(blobs) || len(out.accepted)+len(out.refused) > len(blobs) {
-			t.Fatalf("%d blobs have %d outcomes, %d are accepted and %d refused", len(blobs), len(out.outcomes), len(out.accepted), len(out.refused))
+		if len(out.Outcomes) != len(blobs) || len(out.Accepted)+len(out.Refused) > len(blobs) {
+			t.Fatalf("%d blobs have %d outcomes, %d are accepted and %d refused", len(blobs), len(out.Outcomes), len(out.Accepted), len(out.Refused))
 		}
-		outputs, err := newTarget(testTarget, testPartitions).outputs(0, out.accepted)
+		outputs, err := newTarget(testTarget, testPartitions).outputs(0, out.Accepted)
 		if err != nil {
 			t.Fatal(err)
 		}

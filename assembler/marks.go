@@ -9,19 +9,16 @@ import (
 
 	"github.com/zstats/zstats/pkg/event"
 	"github.com/zstats/zstats/pkg/failpoint"
+	"github.com/zstats/zstats/pkg/fold"
 	"github.com/zstats/zstats/pkg/scrape"
 )
 
-// Reasons of marks beside those for which the fold refuses blobs and those of poison.
-const (
-	reasonUnfit  = "unfit"       // a difference fits no value: the state has lost the collector's values
-	reasonStrict = "strict"      // a value is not proven, and the account wants none such
-	reasonSchema = "schema_lost" // the schema is kept nowhere any more
-)
+// reasonSchema is a reason of marks beside those of package fold: the schema is kept nowhere any more.
+const reasonSchema = "schema_lost"
 
 // markReasons returns all reasons of marks.
 func markReasons() []string {
-	return append(refusalReasons(), reasonUndecodable, reasonPanic, reasonUnfit, reasonStrict, reasonSchema)
+	return append(refusalReasons(), fold.ReasonUndecodable, fold.ReasonPanic, fold.ReasonUnfit, fold.ReasonStrict, reasonSchema)
 }
 
 // refusalReasons returns all reasons for which the fold refuses blobs.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
+	"github.com/zstats/zstats/pkg/fold"
 	"github.com/zstats/zstats/pkg/scrape"
 )
 
@@ -38,7 +39,7 @@ func TestStrictAccounts(t *testing.T) {
 			t.Errorf("%s: marked with %d, want %d", account, got, want)
 		}
 	}
-	if got := testutil.ToFloat64(a.metrics.marks.WithLabelValues(reasonStrict)); got != 1 {
+	if got := testutil.ToFloat64(a.metrics.marks.WithLabelValues(fold.ReasonStrict)); got != 1 {
 		t.Errorf("%v marks counted, want 1", got)
 	}
 	if got := testutil.ToFloat64(a.metrics.inferred); got != 4 {
@@ -62,7 +63,7 @@ func TestContradictionAsksForAFullBlob(t *testing.T) {
 	if got := n.markOf(t, testTarget); got != batch[1].Sequence {
 		t.Errorf("marked with %d, want %d", got, batch[1].Sequence)
 	}
-	if got := testutil.ToFloat64(a.metrics.marks.WithLabelValues(reasonUnfit)); got != 1 {
+	if got := testutil.ToFloat64(a.metrics.marks.WithLabelValues(fold.ReasonUnfit)); got != 1 {
 		t.Errorf("%v marks counted, want 1", got)
 	}
 }

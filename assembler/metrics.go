@@ -5,12 +5,13 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/zstats/zstats/pkg/fold"
 	"github.com/zstats/zstats/pkg/scrape"
 )
 
 type metrics struct {
 	blobs    *prometheus.CounterVec // by form, verdict and reason
-	outcomes map[outcome]prometheus.Counter
+	outcomes map[fold.Outcome]prometheus.Counter
 	poison   prometheus.Counter
 
 	scrapes   prometheus.Counter
@@ -99,17 +100,17 @@ func gauge(name, help string) prometheus.Gauge {
 
 // createLabels makes the zeros show.
 func (m *metrics) createLabels() {
-	m.outcomes = make(map[outcome]prometheus.Counter)
+	m.outcomes = make(map[fold.Outcome]prometheus.Counter)
 	for _, full := range []bool{true, false} {
-		m.outcome(outcome{full, scrape.Accepted, ""})
-		m.outcome(outcome{full, scrape.Duplicate, scrape.ReasonDuplicate})
-		m.outcome(outcome{full, scrape.Unusable, scrape.ReasonLength})
+		m.outcome(fold.Outcome{Full: full, Verdict: scrape.Accepted})
+		m.outcome(fold.Outcome{Full: full, Verdict: scrape.Duplicate, Reason: scrape.ReasonDuplicate})
+		m.outcome(fold.Outcome{Full: full, Verdict: scrape.Unusable, Reason: scrape.ReasonLength})
 	}
 	for _, reason := range []string{scrape.ReasonNoState, scrape.ReasonGap, scrape.ReasonCount} {
-		m.outcome(outcome{false, scrape.Orphan, reason})
+		m.outcome(fold.Outcome{Verdict: scrape.Orphan, Reason: reason})
 	}
 	for _, reason := range []string{scrape.ReasonIndex, scrape.ReasonNonFinite, scrape.ReasonTime} {
-		m.outcome(outcome{false, scrape.Unusable, reason})
+		m.outcome(fold.Outcome{Verdict: scrape.Unusable, Reason: reason})
 	}
 	for _, reason := range letterReasons() {
 		m.deadLetters.WithLabelValues(reason)
@@ -122,14 +123,14 @@ func (m *metrics) createLabels() {
 }
 
 // outcome returns the counter of an outcome.
-func (m *metrics) outcome(o outcome) prometheus.Counter {
+func (m *metrics) outcome(o fold.Outcome) prometheus.Counter {
 	c, ok := m.outcomes[o]
 	if !ok {
 		form := formIncremental
-		if o.full {
+		if o.Full {
 			form = formFull
 		}
-		c = m.blobs.WithLabelValues(form, o.verdict.String(), o.reason)
+		c = m.blobs.WithLabelValues(form, o.Verdict.String(), o.Reason)
 		m.outcomes[o] = c
 	}
 	return c
@@ -137,7 +138,7 @@ func (m *metrics) outcome(o outcome) prometheus.Counter {
 
 // tally counts what happens in a batch, so that a batch that fails and is tried again counts once.
 type tally struct {
-	outcomes map[outcome]int
+	outcomes map[fold.Outcome]int
 	letters  map[string]int // by reason
 	marks    map[string]int // by reason
 
@@ -149,19 +150,19 @@ type tally struct {
 }
 
 func newTally() tally {
-	return tally{outcomes: make(map[outcome]int), letters: make(map[string]int), marks: make(map[string]int)}
+	return tally{outcomes: make(map[fold.Outcome]int), letters: make(map[string]int), marks: make(map[string]int)}
 }
 
 // add counts what one message was folded to.
-func (t *tally) add(f *folded) {
-	for _, o := range f.outcomes {
+func (t *tally) add(f *fold.Result) {
+	for _, o := range f.Outcomes {
 		t.outcomes[o]++
 	}
-	t.conflicts += len(f.conflicts)
-	t.scrapes += len(f.accepted)
-	for _, a := range f.accepted {
-		t.samples += len(a.state.Values)
-		t.inferred += len(a.state.Inferred)
+	t.conflicts += len(f.Conflicts)
+	t.scrapes += len(f.Accepted)
+	for _, a := range f.Accepted {
+		t.samples += len(a.State.Values)
+		t.inferred += len(a.State.Inferred)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/zstats/zstats/pkg/bus"
 	"github.com/zstats/zstats/pkg/event"
 	"github.com/zstats/zstats/pkg/failpoint"
+	"github.com/zstats/zstats/pkg/fold"
 	"github.com/zstats/zstats/pkg/scrape"
 )
 
@@ -74,11 +75,11 @@ func (p *publications) add(key schemaKey, epoch int64, data []byte) {
 
 // announce sees to it that the schemas of a message's states are published where that is due, and notes it in the states.
 // Nobody else has seen these yet.
-func (s *step) announce(ctx context.Context, t *target, f *folded) error {
+func (s *step) announce(ctx context.Context, t *target, f *fold.Result) error {
 	before := t.state
 	var lost scrape.Hash
-	for _, a := range f.accepted {
-		st := a.state
+	for _, a := range f.Accepted {
+		st := a.State
 		if before != nil && before.Schema == st.Schema {
 			st.Announced = before.Announced
 		}
@@ -101,10 +102,10 @@ func (s *step) announce(ctx context.Context, t *target, f *folded) error {
 }
 
 // schemaLost asks for a full blob, which brings the schema again. The state still says that its schema is to be announced.
-func (s *step) schemaLost(t *target, st *scrape.State, f *folded) {
+func (s *step) schemaLost(t *target, st *scrape.State, f *fold.Result) {
 	s.tally.schemasLost++
-	if f.resync == "" && !f.full {
-		f.resync = reasonSchema
+	if f.Resync == "" && !f.Full {
+		f.Resync = reasonSchema
 	}
 	s.a.deadLog.Do(func() {
 		s.a.logger.Warn("schema is kept nowhere any more, asking for a full blob",
@@ -114,8 +115,8 @@ func (s *step) schemaLost(t *target, st *scrape.State, f *folded) {
 
 // ensurePublished adds the state's schema to what the batch publishes, unless it is there or was published lately. It returns
 // false if the schema can't be found.
-func (s *step) ensurePublished(ctx context.Context, t *target, a accepted) (bool, error) {
-	st := a.state
+func (s *step) ensurePublished(ctx context.Context, t *target, a fold.Accepted) (bool, error) {
+	st := a.State
 	key := schemaKey{t.Account, st.Schema}
 	if s.schemas.extend(key, st.Epoch) || s.a.announced.fresh(key, st.Epoch) {
 		return true, nil
@@ -135,9 +136,9 @@ func (s *step) ensurePublished(ctx context.Context, t *target, a accepted) (bool
 
 // encodedSchema returns the payload of a state's schema: from the blob that led to the state, from SCHEMAS, or from the last
 // full blob in RAW. It returns nil if none has it.
-func (s *step) encodedSchema(ctx context.Context, key schemaKey, a accepted) ([]byte, error) {
-	if a.schema != nil {
-		return event.EncodeSchema(a.schema)
+func (s *step) encodedSchema(ctx context.Context, key schemaKey, a fold.Accepted) ([]byte, error) {
+	if a.Schema != nil {
+		return event.EncodeSchema(a.Schema)
 	}
 	m, err := s.a.log.Last(ctx, event.Schemas, event.SchemaSubject(key.account, key.hash))
 	if err == nil && holdsSchema(m.Data, key.hash) {
@@ -146,7 +147,7 @@ func (s *step) encodedSchema(ctx context.Context, key schemaKey, a accepted) ([]
 	if err != nil && !errors.Is(err, bus.ErrNotFound) {
 		return nil, fmt.Errorf("schema %s: %w", key.hash, err)
 	}
-	m, err = s.a.log.Get(ctx, event.Raw, a.state.FullSequence)
+	m, err = s.a.log.Get(ctx, event.Raw, a.State.FullSequence)
 	if errors.Is(err, bus.ErrNotFound) {
 		return nil, nil
 	}

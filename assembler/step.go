@@ -10,6 +10,7 @@ import (
 
 	"github.com/zstats/zstats/pkg/bus"
 	"github.com/zstats/zstats/pkg/event"
+	"github.com/zstats/zstats/pkg/fold"
 	"github.com/zstats/zstats/pkg/scrape"
 )
 
@@ -31,7 +32,7 @@ type step struct {
 type job struct {
 	delivery *bus.Delivery
 	target   *target // nil if the delivery names none
-	fault    error   // why the delivery can't be folded, whatever is in it
+	fault    error   // Poison: why the delivery can't be folded, whatever is in it
 }
 
 const (
@@ -125,7 +126,7 @@ func (a *Assembler) read(ctx context.Context, t *target) (*scrape.State, error) 
 		return nil, fmt.Errorf("state of %s: %w", t, err)
 	}
 	var st *scrape.State
-	err = guard(func() (err error) {
+	err = fold.Guard(func() (err error) {
 		st, err = event.DecodeState(m.Data)
 		return err
 	})
@@ -143,7 +144,7 @@ func (a *Assembler) read(ctx context.Context, t *target) (*scrape.State, error) 
 func (s *step) fold(ctx context.Context, i int) error {
 	s.tally.bytesIn += len(s.jobs[i].delivery.Data)
 	err := s.rebuild(ctx, i)
-	var p *poison
+	var p *fold.Poison
 	if errors.As(err, &p) {
 		return s.buryWhole(&s.jobs[i], p)
 	}
@@ -154,11 +155,11 @@ func (s *step) fold(ctx context.Context, i int) error {
 func (s *step) rebuild(ctx context.Context, i int) error {
 	j := &s.jobs[i]
 	if j.fault != nil {
-		return &poison{reasonMisplaced, j.fault}
+		return j.fault
 	}
-	m, err := decode(j.delivery)
+	m, err := fold.Decode(j.delivery.Header, j.delivery.Sequence, j.delivery.Data)
 	if err != nil {
-		return &poison{reasonUndecodable, err}
+		return err
 	}
 	f, err := s.foldChecked(ctx, j.target, m)
 	if err != nil {
@@ -167,21 +168,21 @@ func (s *step) rebuild(ctx context.Context, i int) error {
 	if err := s.announce(ctx, j.target, f); err != nil {
 		return err
 	}
-	outputs, err := j.target.outputs(i, f.accepted)
+	outputs, err := j.target.outputs(i, f.Accepted)
 	if err != nil {
-		return &poison{reasonUndecodable, err}
+		return &fold.Poison{Reason: fold.ReasonUndecodable, Err: err}
 	}
 	for k, o := range outputs {
-		s.bytes += int64(f.accepted[k].state.Size() + cap(o.Data))
+		s.bytes += int64(f.Accepted[k].State.Size() + cap(o.Data))
 	}
 	s.outputs = append(s.outputs, outputs...)
 	return s.conclude(j, f)
 }
 
 // foldChecked folds a message. Before blobs are refused because of a state from an earlier batch, it is compared with the log.
-func (s *step) foldChecked(ctx context.Context, t *target, m message) (*folded, error) {
-	f, err := s.a.foldGuarded(t, m)
-	if err != nil || len(f.refused) == 0 || !t.remembered {
+func (s *step) foldChecked(ctx context.Context, t *target, m fold.Message) (*fold.Result, error) {
+	f, err := s.a.fold(t, m)
+	if err != nil || len(f.Refused) == 0 || !t.remembered {
 		return f, err
 	}
 	st, err := s.a.read(ctx, t)
@@ -195,7 +196,11 @@ func (s *step) foldChecked(ctx context.Context, t *target, m message) (*folded, 
 	s.a.metrics.statesStale.Inc()
 	s.a.logger.Error("state in memory is not the one in the log, going on with the log's", zap.Stringer("target", t))
 	t.state = st
-	return s.a.foldGuarded(t, m)
+	return s.a.fold(t, m)
+}
+
+func (a *Assembler) fold(t *target, m fold.Message) (*fold.Result, error) {
+	return fold.Apply(t.state, m, a.o.Strict(t.Account), func(b *scrape.Blob) { a.o.hook(t.Target, b) })
 }
 
 // sameState tells a target's states apart: each accepted blob has its own epoch.
@@ -204,14 +209,14 @@ func sameState(a, b *scrape.State) bool {
 }
 
 // conclude makes what a message was folded to the target's, and asks for what must follow.
-func (s *step) conclude(j *job, f *folded) error {
+func (s *step) conclude(j *job, f *fold.Result) error {
 	t := j.target
-	if len(f.accepted) > 0 {
-		t.state = f.state
+	if len(f.Accepted) > 0 {
+		t.state = f.State
 		t.remembered = false
 	}
-	reason := f.resync
-	if f.full {
+	reason := f.Resync
+	if f.Full {
 		t.settle()
 	} else if reason == "" {
 		reason = t.mark.reason // a full blob that is a duplicate repairs nothing
@@ -220,23 +225,23 @@ func (s *step) conclude(j *job, f *folded) error {
 		t.request(j.delivery, reason)
 	}
 	s.tally.add(f)
-	for _, g := range f.conflicts {
+	for _, g := range f.Conflicts {
 		s.a.conflictLog.Do(func() {
 			s.a.logger.Warn("two collectors seem to use the name of one target: a run goes on that another one has interrupted",
 				zap.Stringer("target", t), zap.Int64("generation", g))
 		})
 	}
-	if len(f.refused) > 0 {
-		return s.buryRefused(j, f.refused)
+	if len(f.Refused) > 0 {
+		return s.buryRefused(j, f.Refused)
 	}
 	return nil
 }
 
 // outputs returns the messages for SCRAPES of the states that delivery i has led to.
-func (t *target) outputs(i int, accepted []accepted) ([]bus.Output, error) {
+func (t *target) outputs(i int, accepted []fold.Accepted) ([]bus.Output, error) {
 	outputs := make([]bus.Output, len(accepted))
 	for k, a := range accepted {
-		data, err := event.EncodeState(a.state)
+		data, err := event.EncodeState(a.State)
 		if err != nil {
 			return nil, fmt.Errorf("encode state: %w", err)
 		}

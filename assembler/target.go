@@ -1,11 +1,11 @@
 package assembler
 
 import (
-	"fmt"
 	"strconv"
 
 	"github.com/zstats/zstats/pkg/bus"
 	"github.com/zstats/zstats/pkg/event"
+	"github.com/zstats/zstats/pkg/fold"
 	"github.com/zstats/zstats/pkg/scrape"
 )
 
@@ -51,11 +51,11 @@ func newTarget(t scrape.Target, partitions int) *target {
 }
 
 // owner returns the target that a delivery speaks of, with what is kept of it. A target that nothing is kept of comes
-// without a state. An error says that the delivery is not one of a target on its own subject.
+// without a state. Poison says that the delivery is not one of a target on its own subject.
 func (a *Assembler) owner(d *bus.Delivery) (t *target, kept bool, err error) {
 	name, err := d.Header.Target()
 	if err != nil {
-		return nil, false, err
+		return nil, false, &fold.Poison{Reason: fold.ReasonMisplaced, Err: err}
 	}
 	if k := a.targets.peek(name, d.Partition); k != nil {
 		t, kept = new(*k), true
@@ -63,10 +63,7 @@ func (a *Assembler) owner(d *bus.Delivery) (t *target, kept bool, err error) {
 	} else {
 		t = newTarget(name, a.o.Partitions)
 	}
-	if t.subject != d.Subject {
-		return t, kept, fmt.Errorf("headers name %s, whose subject is %s, but the message is on %s", name, t.subject, d.Subject)
-	}
-	return t, kept, nil
+	return t, kept, fold.CheckSubject(name, t.subject, d.Subject)
 }
 
 // request marks the target with the message d, unless a mark of it still counts. A chain of blobs that can't be folded would

@@ -53,8 +53,8 @@ func packages(t *testing.T) []pkg {
 
 // TestImports checks the rules of docs/architecture.md.
 func TestImports(t *testing.T) {
-	services := []string{"ingest", "assembler", "writer", "notifier", "collector"}
-	pure := []string{"pkg/scrape", "pkg/expo", "pkg/zstatsv1", "pkg/event"}
+	services := []string{"ingest", "assembler", "writer", "notifier", "collector", "replay"}
+	pure := []string{"pkg/scrape", "pkg/fold", "pkg/expo", "pkg/zstatsv1", "pkg/event"}
 	effects := []string{"net", "net/http", "os", "os/exec", "go.uber.org/zap"}
 	for _, p := range packages(t) {
 		top, _, _ := strings.Cut(p.ImportPath, "/")
