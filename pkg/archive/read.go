@@ -2,6 +2,7 @@ package archive
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -14,6 +15,12 @@ import (
 
 // maxText bounds the text of one scrape, in bytes: several times that of 500,000 series.
 const maxText = 1 << 30
+
+// ErrMisplaced is wrapped by the error of Read for a scrape that lies where another one belongs.
+var ErrMisplaced = errors.New("the metadata of a scrape that belongs")
+
+// Legacy reports whether the older server has written the metadata, which says nothing of epoch, generation and schema.
+func (m *Metadata) Legacy() bool { return m.Epoch == 0 && m.Schema.IsZero() }
 
 // Read reads the scrape in a directory of fsys, which is named by the scrape's epoch, and checks that it is whole: both files are
 // there and readable to their end, the metadata is that of a scrape which belongs in this directory, and the data has as
@@ -44,11 +51,11 @@ func Read(fsys fs.FS, dir string) (*Metadata, []expo.Sample, error) {
 
 // check checks that the metadata belongs in a directory and to a number of samples.
 func (m *Metadata) check(p Paths, samples int) error {
-	if m.Epoch == 0 && m.Schema.IsZero() {
-		return nil // an older file
+	if m.Legacy() {
+		return nil
 	}
 	if want := ScrapePaths(m.Target, m.Epoch); want != p {
-		return fmt.Errorf("archive: %s is the metadata of a scrape that belongs in %s", p.Metadata, want.Dir)
+		return fmt.Errorf("archive: %s is %w in %s", p.Metadata, ErrMisplaced, want.Dir)
 	}
 	if m.Samples != samples {
 		return fmt.Errorf("archive: %s has %d samples, its metadata says %d", p.Data, samples, m.Samples)

@@ -8,7 +8,7 @@ import (
 
 // Tree reads all scrapes of a directory of files. What can't be read as one whole scrape is among the result with an Err.
 func Tree(files fs.FS) []Written {
-	var all []Written
+	all := []Written{}
 	for place, err := range archive.Scrapes(files) {
 		if err != nil {
 			all = append(all, Written{Path: place.Dir, Err: err})
@@ -22,15 +22,24 @@ func Tree(files fs.FS) []Written {
 func read(files fs.FS, place archive.Place) Written {
 	m, samples, err := archive.Read(files, place.Dir)
 	if err != nil {
-		return Written{Path: place.Dir, Epoch: place.Epoch, Err: err}
+		w := Written{Path: place.Dir, Epoch: place.Epoch, Err: err}
+		w.Target, _ = archive.ParseTargetDir(place.TargetDir) // where the name is a hash, the path has to say it all
+		return w
 	}
-	return Written{
+	c := contentOfSamples(samples, m.Time)
+	w := Written{
 		Target:     m.Target,
 		Generation: m.Generation,
 		Time:       m.Time,
 		Epoch:      place.Epoch,
-		Digest:     DigestOfSamples(samples, m.Time),
+		Digest:     c.digest,
+		Shape:      c.shape,
 		Inferred:   m.Inferred,
+		Legacy:     m.Legacy(),
 		Path:       place.Dir,
 	}
+	if m.Inferred > 0 {
+		w.Values = c.values
+	}
+	return w
 }

@@ -65,6 +65,8 @@ type Update struct {
 	Gap *eventpb.Gap
 	// Started: the subscription is in place, at first or again.
 	Started *eventpb.Started
+	// Progress: there is no further event below a sequence.
+	Progress *eventpb.Progress
 	// Lost: the subscription has ended, and there will be another attempt.
 	Lost *Lost
 }

@@ -35,6 +35,7 @@ func (f *following) take(m *eventpb.SubscribeResponse) error {
 		return f.handle(Update{Gap: m.Gap})
 	case *eventpb.SubscribeResponse_Progress:
 		f.resumeFrom(m.Progress.GetNextSequence())
+		return f.handle(Update{Progress: m.Progress})
 	}
 	return nil // what a newer notifier may say besides
 }

@@ -33,7 +33,7 @@ func (w wire) want(what string, got, want []int8) {
 // between. At the end each scrape is on disk once, in order and unchanged.
 func TestResends(t *testing.T) {
 	z := startZstats(t)
-	w := wire{t, z.IngestAddr, newLedger()}
+	w := wire{t, z.IngestAddr, checker.NewBook()}
 
 	t.Run("the same request again", func(t *testing.T) {
 		all := newWireTarget("same:1.j", 1).scrapes(10)
@@ -103,7 +103,7 @@ func TestResends(t *testing.T) {
 		}
 		w.want("after the restart, without a full blob", w.send(all[3:], smallests(all[3:])), zeros(3))
 	})
-	judge(t, z, w.ledger)
+	judge(t, z, w.book)
 	if err := z.Stop(10 * time.Second); err != nil {
 		t.Errorf("stop: %v", err)
 	}
@@ -124,11 +124,9 @@ func loseAnswer(t *testing.T, w wire, z *harness.Zstats) {
 	}
 	req.Header.Set("Content-Type", "application/octet-stream")
 	req.Header.Set("Zebrium-Token", token)
+	w.note(all[2:5])
 	if err := req.Write(conn); err != nil {
 		t.Fatal(err)
-	}
-	for _, s := range all[2:5] {
-		w.ledger.note(s, unknownCode)
 	}
 	waitFor(t, "the log has the blobs", func() error {
 		if len(listTarget(t, z, "lost:1.j")) != 5 {
@@ -142,9 +140,9 @@ func loseAnswer(t *testing.T, w wire, z *harness.Zstats) {
 }
 
 // judge waits until all that was acknowledged is on disk and has the checker compare everything.
-func judge(t *testing.T, z *harness.Zstats, l *ledger) {
+func judge(t *testing.T, z *harness.Zstats, book *checker.Book) {
 	t.Helper()
-	run := checker.Run{Sent: l.all()}
+	run := checker.Run{Sent: book.All()}
 	waitFor(t, "all is written", func() error {
 		run.Written = checker.Tree(os.DirFS(z.Files()))
 		for _, f := range checker.Compare(run).Findings {

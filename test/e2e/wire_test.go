@@ -6,56 +6,12 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
-	"sync"
 	"testing"
 
 	"github.com/zstats/zstats/pkg/checker"
 	"github.com/zstats/zstats/pkg/scrape"
 	"github.com/zstats/zstats/pkg/zstatsv1"
 )
-
-// ledger knows every scrape that was sent and the best answer to it.
-type ledger struct {
-	mu   sync.Mutex // guards sent
-	sent map[string]*checker.Sent
-}
-
-func newLedger() *ledger { return &ledger{sent: make(map[string]*checker.Sent)} }
-
-func (l *ledger) note(s *sentScrape, code int8) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	key := fmt.Sprint(s.target, s.truth.Generation)
-	entry := l.sent[key]
-	if entry == nil {
-		entry = &checker.Sent{
-			Target: scrape.Target{Account: account, Name: s.target}, Generation: s.truth.Generation, Time: s.truth.Time,
-			Digest: checker.DigestOf(s.schema, s.truth), Answer: checker.Refused,
-		}
-		l.sent[key] = entry
-	}
-	switch code {
-	case zstatsv1.CodeStored:
-		entry.Answer = checker.Acknowledged
-	case unknownCode:
-		if entry.Answer == checker.Refused {
-			entry.Answer = checker.Unknown
-		}
-	}
-}
-
-func (l *ledger) all() []checker.Sent {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	var all []checker.Sent
-	for _, s := range l.sent {
-		all = append(all, *s)
-	}
-	return all
-}
-
-// unknownCode stands for a blob whose answer was lost.
-const unknownCode int8 = -1
 
 // wireTarget makes the scrapes of one target as a collector would send them.
 type wireTarget struct {
@@ -155,22 +111,30 @@ func requestBody(instances []zstatsv1.Instance) []byte {
 	return z.Append(nil, zstatsv1.AppendRequest(nil, zstatsv1.NewRequest(token, instances)))
 }
 
-// wire sends requests and keeps the ledger.
+// wire sends requests and keeps book of them.
 type wire struct {
-	t      *testing.T
-	addr   string
-	ledger *ledger
+	t    *testing.T
+	addr string
+	book *checker.Book
+}
+
+// note notes that scrapes are about to be sent.
+func (w wire) note(all []*sentScrape) {
+	for _, s := range all {
+		w.book.Sent(checker.Describe(scrape.Target{Account: account, Name: s.target}, s.schema, s.truth))
+	}
 }
 
 // send posts blobs in the given forms and returns the codes.
 func (w wire) send(all []*sentScrape, forms []zstatsv1.Instance) []int8 {
 	w.t.Helper()
+	w.note(all)
 	codes, err := w.post(forms)
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	for i, code := range codes {
-		w.ledger.note(all[i], code)
+		w.book.Answered(scrape.Target{Account: account, Name: all[i].target}, all[i].truth.Generation, code)
 	}
 	return codes
 }
