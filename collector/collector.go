@@ -89,6 +89,7 @@ func (c *Collector) newSender(server string, m *metrics) *sender {
 				s.least.Store(int64(least))
 			}
 		},
+		ledger:  c.options.Ledger,
 		metrics: m,
 		log:     c.log,
 		stored:  make(map[string]int64),

@@ -28,6 +28,15 @@ type Target struct {
 	Instance string
 }
 
+// Ledger notes what a collector sends and how it is answered, so that it can be compared with what the server has written. Its
+// methods are called by one goroutine.
+type Ledger interface {
+	// Sent is called before each request, with every scrape in it. The server will rebuild the scrape exactly as it is.
+	Sent(target string, schema *scrape.Schema, s *scrape.Scrape)
+	// Answered is called with the wire's code for a scrape. It is not called for a request without an answer that says.
+	Answered(target string, generation int64, code int8)
+}
+
 // Options configure a Collector. Server, Token and Targets are required; every other zero value stands for the default.
 type Options struct {
 	// Server is the URL of the server. One without a path means /api/v1/zstats.
@@ -68,6 +77,9 @@ type Options struct {
 	RequestTimeout time.Duration
 	// StopTimeout bounds how long Run goes on sending after its context has ended: 5 s by default.
 	StopTimeout time.Duration
+
+	// Ledger is told what is sent and answered; nil for nobody.
+	Ledger Ledger
 
 	// Client sends to the server, ScrapeClient to the targets; nil for clients of their own. Of Client only the transport
 	// is used: redirects are not followed, because the token would go with them.

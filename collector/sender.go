@@ -20,6 +20,7 @@ type sender struct {
 	batchBytes int64
 	// poll is called with the least time between two scrapes of a target that a reply asks for.
 	poll    func(target string, least time.Duration)
+	ledger  Ledger // may be nil
 	metrics *metrics
 	log     *zap.Logger
 
@@ -129,16 +130,36 @@ func (s *sender) round(ctx context.Context, blobs []*pending) ([]*pending, error
 	s.metrics.sent(formFull, full)
 	s.metrics.sent(formIncremental, len(blobs)-full)
 	failpoint.Hit("collector.send.before")
+	s.noteSent(blobs)
 	response, err := s.client.send(ctx, instances)
 	if err != nil {
 		return blobs, err
 	}
+	s.noteAnswered(blobs, response.IErrCodes)
 	failpoint.Hit("collector.send.after")
 	least := time.Duration(max(response.MinPollSecs, 0)) * time.Second
 	for _, p := range blobs {
 		s.poll(p.target, least)
 	}
 	return s.settle(blobs, response.IErrCodes)
+}
+
+func (s *sender) noteSent(blobs []*pending) {
+	if s.ledger == nil {
+		return
+	}
+	for _, p := range blobs {
+		s.ledger.Sent(p.target, p.schema.Schema, p.scrape)
+	}
+}
+
+func (s *sender) noteAnswered(blobs []*pending, codes []int8) {
+	if s.ledger == nil {
+		return
+	}
+	for i, p := range blobs {
+		s.ledger.Answered(p.target, p.scrape.Generation, codes[i])
+	}
 }
 
 // settle does what the codes say, and returns the blobs that the server wants in their full form. The error tells that it

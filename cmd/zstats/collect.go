@@ -14,8 +14,10 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+	"go.uber.org/zap"
 
 	"github.com/zstats/zstats/collector"
+	"github.com/zstats/zstats/pkg/checker"
 	"github.com/zstats/zstats/pkg/config"
 	"github.com/zstats/zstats/pkg/scrape"
 	"github.com/zstats/zstats/pkg/telemetry"
@@ -33,6 +35,7 @@ type collectFlags struct {
 	labels    []string
 	server    tlsFlags
 	scrape    tlsFlags
+	ledger    string
 	adminAddr string
 	logLevel  string
 	logFormat string
@@ -128,6 +131,7 @@ func (f *collectFlags) register(cmd *cobra.Command) {
 	flags.BoolVar(&f.server.insecure, "insecure-skip-verify", false, "do not verify the server's certificate")
 	flags.StringVar(&f.scrape.caFile, "scrape.ca-file", "", "PEM file with the authorities that may sign the targets' certificates")
 	flags.BoolVar(&f.scrape.insecure, "scrape.insecure-skip-verify", false, "do not verify the targets' certificates")
+	flags.StringVar(&f.ledger, "ledger", "", "file that notes each blob that is sent and its answer, for zstats check; it only ever grows")
 	flags.StringVar(&f.adminAddr, "admin.addr", "", "where the collector's own /metrics and /-/healthy are, HOST:PORT; empty for nowhere")
 	flags.StringVar(&f.logLevel, "log.level", "info", "debug, info, warn or error")
 	flags.StringVar(&f.logFormat, "log.format", "console", "console or json")
@@ -165,6 +169,14 @@ func (f *collectFlags) run(ctx context.Context) (err error) {
 		}
 		defer lock.Close()
 	}
+	if f.ledger != "" {
+		file, err := checker.OpenLedger(f.ledger)
+		if err != nil {
+			return err
+		}
+		defer file.Close()
+		o.Ledger = &collectorLedger{file: file, log: o.Logger}
+	}
 	registry := telemetry.NewRegistry()
 	o.Registerer = registry
 	c, err := collector.New(o)
@@ -183,6 +195,39 @@ func (f *collectFlags) run(ctx context.Context) (err error) {
 		phases = append(phases, []actor{{"admin server", admin.Run}})
 	}
 	return runPhases(ctx, stopWithin, phases...)
+}
+
+// collectorLedger notes what a collector sends. It goes silent at the first error: shipping matters more.
+type collectorLedger struct {
+	file   *checker.Ledger
+	log    *zap.Logger
+	failed bool
+}
+
+// Sent implements collector.Ledger.
+func (l *collectorLedger) Sent(target string, schema *scrape.Schema, s *scrape.Scrape) {
+	if l.failed {
+		return
+	}
+	sent := checker.Describe(scrape.Target{Name: target}, schema, s)
+	sent.Exact, sent.Values = true, nil // the digest says it all
+	l.note(l.file.Sent(sent))
+}
+
+// Answered implements collector.Ledger.
+func (l *collectorLedger) Answered(target string, generation int64, code int8) {
+	if l.failed {
+		return
+	}
+	l.note(l.file.Answered(scrape.Target{Name: target}, generation, code))
+}
+
+func (l *collectorLedger) note(err error) {
+	if err == nil {
+		return
+	}
+	l.failed = true
+	l.log.Error("the ledger can't be written any more, what is sent from now on will count as unexplained", zap.Error(err))
 }
 
 // readToken returns the token from where it is given. A flag wins over the environment.

@@ -134,7 +134,11 @@ func (c *comparison) judgeSent() {
 			continue
 		}
 		c.report.Acknowledged++
-		if len(c.written[i]) == 0 && !c.dead[i] {
+		switch {
+		case len(c.written[i]) > 0 || c.dead[i]:
+		case c.run.Dead == nil:
+			c.find(Lost, i, "acknowledged, and not written; the dead letters were not looked at")
+		default:
 			c.find(Lost, i, "acknowledged, and neither written nor dead")
 		}
 	}

@@ -2,11 +2,13 @@ package checker
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/zstats/zstats/pkg/archive"
 	"github.com/zstats/zstats/pkg/scrape"
 )
 
@@ -17,7 +19,7 @@ func goodRun() Run {
 	var r Run
 	for g := range int64(10) {
 		digest := Digest{byte(g)}
-		r.Sent = append(r.Sent, Sent{Target: target, Generation: 100 + g, Time: g, Digest: digest, Answer: Acknowledged})
+		r.Sent = append(r.Sent, Sent{Target: target, Generation: 100 + g, Time: g, Digest: digest, Answer: Acknowledged, First: int(2*g + 1), Acked: int(2*g + 2)})
 		r.Written = append(r.Written, Written{Target: target, Generation: 100 + g, Time: g, Epoch: 1000 + g, Digest: digest, Path: "p"})
 		r.Notified = append(r.Notified, Notified{Target: target, Generation: 100 + g, Epoch: 1000 + g, Sequence: uint64(g + 1)})
 	}
@@ -37,6 +39,14 @@ func TestComparePlantedFaults(t *testing.T) {
 		r.Written = append(r.Written[:i], r.Written[i+1:]...)
 		r.Notified = append(r.Notified[:i], r.Notified[i+1:]...)
 	}
+	// cut takes out generations from the given place on, so that no scrape follows the one before without a gap.
+	cut := func(r *Run, from int) {
+		for i := from; i < len(r.Sent); i++ {
+			r.Sent[i].Generation += 1000
+			r.Written[i].Generation += 1000
+			r.Notified[i].Generation += 1000
+		}
+	}
 	tests := []struct {
 		name  string
 		plant func(*Run)
@@ -47,9 +57,9 @@ func TestComparePlantedFaults(t *testing.T) {
 		{"not acknowledged and written", func(r *Run) { r.Sent[4].Answer = Unknown }, nil},
 		{"in the dead letters", func(r *Run) {
 			remove(r, 4)
-			r.Dead = append(r.Dead, Dead{Target: target, Generation: 104})
+			r.Dead = append(r.Dead, Dead{Target: target, Generation: 104, Reason: "gap"})
 		}, nil},
-		{"dead and never sent", func(r *Run) { r.Dead = append(r.Dead, Dead{Target: target, Generation: 7}) }, []Kind{Unexplained}},
+		{"dead and never sent", func(r *Run) { r.Dead = append(r.Dead, Dead{Target: target, Generation: 7, Reason: "gap"}) }, []Kind{Unexplained}},
 		{"refused and written", func(r *Run) { r.Sent[4].Answer = Refused }, []Kind{Unexplained}},
 		{"written twice", func(r *Run) {
 			w := r.Written[4]
@@ -57,10 +67,85 @@ func TestComparePlantedFaults(t *testing.T) {
 			r.Written = append(r.Written, w)
 		}, []Kind{Duplicated}},
 		{"other samples", func(r *Run) { r.Written[4].Digest = Digest{99} }, []Kind{Changed}},
-		{"other samples but inferred", func(r *Run) { r.Written[4].Digest, r.Written[4].Inferred = Digest{99}, 1 }, nil},
+		{"an inferred value differs", func(r *Run) {
+			r.Sent[4].Values, r.Written[4].Values = []float64{1, 2, 3}, []float64{1, 2.5, 3}
+			r.Written[4].Digest, r.Written[4].Inferred = Digest{99}, 1
+		}, nil},
+		{"more values differ than are inferred", func(r *Run) {
+			r.Sent[4].Values, r.Written[4].Values = []float64{1, 2, 3}, []float64{1, 2.5, 3.5}
+			r.Written[4].Digest, r.Written[4].Inferred = Digest{99}, 1
+		}, []Kind{Changed}},
+		{"a value is missing beside an inferred one", func(r *Run) {
+			r.Sent[4].Values, r.Written[4].Values = []float64{1, 2, 3}, []float64{1, 2}
+			r.Written[4].Digest, r.Written[4].Inferred = Digest{99}, 1
+		}, []Kind{Changed}},
+		{"a label differs beside an inferred value", func(r *Run) {
+			r.Written[4].Digest, r.Written[4].Shape, r.Written[4].Inferred = Digest{99}, Digest{98}, 1
+		}, []Kind{Changed}},
+		{"an inferred value differs from one that was made sure of", func(r *Run) {
+			r.Sent[4].Exact = true
+			r.Written[4].Digest, r.Written[4].Inferred = Digest{99}, 1
+		}, []Kind{Changed}},
 		{"other time", func(r *Run) { r.Written[4].Time = 77 }, []Kind{Changed}},
 		{"torn", func(r *Run) { r.Written[4].Err = errors.New("no json") }, []Kind{Lost, NotWritten, Torn}},
 		{"out of order", func(r *Run) { r.Written[4].Epoch = 1001; r.Notified[4].Epoch = 1004 }, []Kind{OutOfOrder}},
+		{"lies where another belongs", func(r *Run) { r.Written[4].Err = fmt.Errorf("%w in x", archive.ErrMisplaced) },
+			[]Kind{Lost, Misplaced, NotWritten}},
+		{"no scrape at all", func(r *Run) { r.Written = append(r.Written, Written{Path: "x", Err: archive.ErrForeign}) },
+			[]Kind{Unexplained}},
+		{"acknowledged before it, across a gap", func(r *Run) {
+			cut(r, 5)
+			r.Notified = nil
+			r.Written[5].Epoch = 1003
+		}, []Kind{OutOfOrder}},
+		{"on their way at the same time, across a gap", func(r *Run) {
+			cut(r, 5)
+			r.Notified = nil
+			r.Sent[4].Acked, r.Sent[5].First = r.Sent[5].First, r.Sent[4].Acked
+			r.Written[4].Epoch, r.Written[5].Epoch = r.Written[5].Epoch, r.Written[4].Epoch
+		}, nil},
+		{"never acknowledged before it, across a gap", func(r *Run) {
+			cut(r, 5)
+			r.Notified = nil
+			r.Sent[4].Acked, r.Sent[4].Answer = 0, Unknown
+			r.Written[4].Epoch, r.Written[5].Epoch = r.Written[5].Epoch, r.Written[4].Epoch
+		}, nil},
+		{"in another ledger, across a gap", func(r *Run) {
+			cut(r, 5)
+			r.Notified = nil
+			r.Sent[5].Ledger = 1
+			r.Written[5].Epoch = 1003
+		}, nil},
+		{"a late event", func(r *Run) {
+			late := r.Notified[4]
+			late.Late = true
+			r.Notified = append(append(r.Notified[:4:4], r.Notified[5:]...), late)
+		}, nil},
+		{"dead for no reason", func(r *Run) {
+			remove(r, 4)
+			r.Dead = append(r.Dead, Dead{Target: target, Generation: 104})
+		}, []Kind{Unexplained}},
+		{"an opaque letter", func(r *Run) {
+			r.Dead = append(r.Dead, Dead{Target: target, Reason: "undecodable", Opaque: true, RawSequence: 7})
+		},
+			[]Kind{Unexplained}},
+		{"an opaque letter that was planted", func(r *Run) {
+			r.Dead = append(r.Dead, Dead{Target: target, Reason: "undecodable", Opaque: true, RawSequence: 7})
+			r.Planted = map[uint64]bool{7: true}
+		}, nil},
+		{"of a target that others may send", func(r *Run) {
+			r.Foreign = true
+			other := r.Written[4]
+			other.Target.Name, other.Generation = "h:2.j", 7
+			r.Written = append(r.Written, other)
+			r.Notified = append(r.Notified, Notified{Target: other.Target, Generation: 7, Epoch: other.Epoch, Sequence: 11})
+		}, nil},
+		{"nothing sent is known", func(r *Run) { r.Sent = nil }, nil},
+		{"written before the ledger began", func(r *Run) { r.Sent, r.Since = r.Sent[5:], 5 }, nil},
+		{"events are no longer kept", func(r *Run) { r.Notified, r.EventsTrimmed = r.Notified[5:], true }, nil},
+		{"written by the older server", func(r *Run) {
+			r.Written = append(r.Written, Written{Legacy: true}, Written{Legacy: true})
+		}, nil},
 		{"never sent", func(r *Run) { r.Sent = append(r.Sent[:4], r.Sent[5:]...) }, []Kind{Unexplained}},
 		{"notified twice", func(r *Run) {
 			e := r.Notified[9]

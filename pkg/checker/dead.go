@@ -2,7 +2,6 @@ package checker
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 
 	"github.com/zstats/zstats/pkg/bus"
@@ -11,34 +10,6 @@ import (
 	"github.com/zstats/zstats/pkg/scrape"
 	"github.com/zstats/zstats/pkg/zstatsv1"
 )
-
-// DeadLetters reads the dead letters that the log keeps now.
-func DeadLetters(ctx context.Context, b *bus.Bus) ([]Dead, error) {
-	all := []Dead{}
-	first, last, err := b.Bounds(ctx, event.Dead)
-	if err != nil || first > last {
-		return all, err
-	}
-	r, err := b.Read(ctx, bus.ReadOptions{Stream: event.Dead, Subjects: []string{"zs.dead.>"}})
-	if err != nil {
-		return nil, err
-	}
-	defer r.Close()
-	for {
-		m, err := r.Next(ctx)
-		if err != nil {
-			return nil, err
-		}
-		letters, err := dead(m)
-		if err != nil {
-			return nil, fmt.Errorf("dead letter %d: %w", m.Sequence, err)
-		}
-		all = append(all, letters...)
-		if r.Pending() == 0 {
-			return all, nil
-		}
-	}
-}
 
 // dead returns the blobs in a dead letter.
 func dead(m bus.Message) ([]Dead, error) {

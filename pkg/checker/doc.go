@@ -1,8 +1,8 @@
 // Package checker judges a run of the pipeline: it knows what was sent and how each blob was answered, reads what was written,
 // notified and buried in the dead letters, and reports every difference.
 //
-// Compare is pure. Book collects what was sent, Ledger does so in a file, Tree reads the files, Events asks a notifier, DeadLetters
-// reads the log. What is not given is not judged: without anything sent, the files and events are still checked against themselves.
+// Compare is pure. Book collects what was sent, Ledger does so in a file, Tree reads the files, Events asks a notifier, LoggedEvents
+// and DeadLetters read the log. What is not given is not judged: without anything sent, the files and events are still checked against themselves.
 //
 // # What is compared
 //

@@ -51,5 +51,6 @@ func NotifiedBy(e *eventpb.ScrapeWritten) Notified {
 		Generation: e.GetGeneration(),
 		Epoch:      e.GetEpochUs(),
 		Sequence:   e.GetSequence(),
+		Late:       e.GetLate(),
 	}
 }

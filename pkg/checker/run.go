@@ -71,7 +71,7 @@ type Dead struct {
 	RawSequence uint64
 }
 
-// Run is all that is known of one run. Whatever is nil is not judged.
+// Run is all that is known of one run. Sent and Notified are not judged if they are nil; Dead is nil if nobody has looked.
 type Run struct {
 	Sent     []Sent
 	Written  []Written

@@ -13,7 +13,7 @@ import (
 
 	"github.com/zstats/zstats/pkg/checker"
 	"github.com/zstats/zstats/pkg/event/eventpb"
-	"github.com/zstats/zstats/pkg/scrape"
+	"github.com/zstats/zstats/pkg/subscribe"
 	"github.com/zstats/zstats/test/corpus"
 	"github.com/zstats/zstats/test/harness"
 )
@@ -218,56 +218,17 @@ func checkEvents(t *testing.T, z *harness.Zstats, name string) {
 // readEvents returns all events up to the last one that was there when the reading began.
 func readEvents(t *testing.T, notifier string) []checker.Notified {
 	t.Helper()
-	conn, err := grpc.NewClient(notifier, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	client, err := subscribe.New(subscribe.Options{Addr: notifier})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	end := nextEvent(t, ctx, conn)
-	stream, err := eventpb.NewNotifierClient(conn).Subscribe(ctx, &eventpb.SubscribeRequest{
-		From: &eventpb.SubscribeRequest_FromSequence{FromSequence: 1},
-	})
-	if err != nil {
-		t.Fatal(err)
+	all, trimmed, err := checker.Events(ctx, client)
+	if err != nil || trimmed {
+		t.Fatalf("after %d events, trimmed %v: %v", len(all), trimmed, err)
 	}
-	var all []checker.Notified
-	for {
-		m, err := stream.Recv()
-		if err != nil {
-			t.Fatalf("after %d events: %v", len(all), err)
-		}
-		if p := m.GetProgress(); p != nil && p.NextSequence >= end {
-			return all
-		}
-		e := m.GetScrapeWritten()
-		if e == nil {
-			continue
-		}
-		all = append(all, checker.Notified{
-			Target:     scrape.Target{Account: e.Account, Source: e.Source, Name: e.Target},
-			Generation: e.Generation, Epoch: e.EpochUs, Sequence: e.Sequence,
-		})
-	}
-}
-
-// nextEvent returns the sequence that the next event will have at least.
-func nextEvent(t *testing.T, ctx context.Context, conn *grpc.ClientConn) uint64 {
-	t.Helper()
-	stream, err := eventpb.NewNotifierClient(conn).Subscribe(ctx, new(eventpb.SubscribeRequest))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for {
-		m, err := stream.Recv()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if started := m.GetStarted(); started != nil {
-			return started.NextSequence
-		}
-	}
+	return all
 }
 
 // waitFor tries until check returns nil.

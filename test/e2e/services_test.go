@@ -48,8 +48,8 @@ func TestServicesAlone(t *testing.T) {
 		}
 	}
 
-	ledger := newLedger()
-	ingests := []wire{{t, addrs[0], ledger}, {t, addrs[1], ledger}}
+	book := checker.NewBook()
+	ingests := []wire{{t, addrs[0], book}, {t, addrs[1], book}}
 	for target := range 8 {
 		all := newWireTarget(string(rune('a'+target))+":1.j", uint64(target)).scrapes(24)
 		for i := 0; i < len(all); i += 3 {
@@ -64,7 +64,7 @@ func TestServicesAlone(t *testing.T) {
 		}
 	}
 	for _, notifier := range addrs[2:] {
-		judgeFiles(t, filepath.Join(data, "files"), notifier, ledger)
+		judgeFiles(t, filepath.Join(data, "files"), notifier, book)
 	}
 	for i, s := range services {
 		if i == 1 || i == 2 {
@@ -77,9 +77,9 @@ func TestServicesAlone(t *testing.T) {
 }
 
 // judgeFiles waits until all that was acknowledged is on disk and notified, and has the checker compare everything.
-func judgeFiles(t *testing.T, files, notifier string, l *ledger) {
+func judgeFiles(t *testing.T, files, notifier string, book *checker.Book) {
 	t.Helper()
-	run := checker.Run{Sent: l.all()}
+	run := checker.Run{Sent: book.All()}
 	waitFor(t, "all is written", func() error {
 		run.Written = checker.Tree(os.DirFS(files))
 		for _, f := range checker.Compare(run).Findings {
