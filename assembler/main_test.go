@@ -35,7 +35,7 @@ func openNode(t testing.TB) *node { return openLimited(t, event.Limits{}) }
 
 func openLimited(t testing.TB, limits event.Limits) *node {
 	t.Helper()
-	s, err := bus.StartServer(bus.ServerOptions{Dir: t.TempDir()})
+	s, err := bus.StartServer(t.Context(), bus.ServerOptions{Dir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}

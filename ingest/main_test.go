@@ -46,7 +46,7 @@ func openNode(t testing.TB, limits event.Limits) *node {
 func openNodeOn(t testing.TB, o bus.ServerOptions, limits event.Limits) *node {
 	t.Helper()
 	o.Logger = quiet(t)
-	s, err := bus.StartServer(o)
+	s, err := bus.StartServer(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -28,7 +28,7 @@ const testPartitions = 8
 // openBus returns a bus on an embedded server with the streams of the log.
 func openBus(t testing.TB) *bus.Bus {
 	t.Helper()
-	s, err := bus.StartServer(bus.ServerOptions{Dir: t.TempDir(), Logger: quiet(t)})
+	s, err := bus.StartServer(t.Context(), bus.ServerOptions{Dir: t.TempDir(), Logger: quiet(t)})
 	if err != nil {
 		t.Fatal(err)
 	}

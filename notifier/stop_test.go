@@ -61,7 +61,7 @@ func TestStopUnderLoad(t *testing.T) {
 
 // Subscriptions end when the log goes away, and the notifier stops without it.
 func TestLogGone(t *testing.T) {
-	server, err := bus.StartServer(bus.ServerOptions{Dir: t.TempDir(), Logger: quiet(t)})
+	server, err := bus.StartServer(t.Context(), bus.ServerOptions{Dir: t.TempDir(), Logger: quiet(t)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -40,7 +40,7 @@ func newLog(t testing.TB, dir string) *bus.Bus {
 }
 
 func openLog(ctx context.Context, dir string) (*bus.Bus, func(), error) {
-	s, err := bus.StartServer(bus.ServerOptions{Dir: dir})
+	s, err := bus.StartServer(ctx, bus.ServerOptions{Dir: dir})
 	if err != nil {
 		return nil, nil, err
 	}

@@ -28,7 +28,7 @@ func (s *logSource) register(f *pflag.FlagSet) {
 }
 
 // open connects to the log. The result's second value closes it.
-func (s *logSource) open(_ context.Context, command string) (*bus.Bus, func(), error) {
+func (s *logSource) open(ctx context.Context, command string) (*bus.Bus, func(), error) {
 	o := bus.Options{URL: s.natsURL, Credentials: s.natsCredentials, Name: "zstats " + command}
 	if s.natsURL != "" {
 		b, err := bus.Connect(o)
@@ -37,11 +37,11 @@ func (s *logSource) open(_ context.Context, command string) (*bus.Bus, func(), e
 		}
 		return b, b.Close, nil
 	}
-	return s.openDir(o)
+	return s.openDir(ctx, o)
 }
 
 // openDir uses the server of the process that holds the data directory, or else starts one of its own.
-func (s *logSource) openDir(o bus.Options) (*bus.Bus, func(), error) {
+func (s *logSource) openDir(ctx context.Context, o bus.Options) (*bus.Bus, func(), error) {
 	if _, err := os.Stat(filepath.Join(s.dataDir, logDir)); err != nil {
 		return nil, nil, fmt.Errorf("there is no log in %s (%w): name the directory of 'zstats run' with --data-dir, or NATS servers with --nats-url", s.dataDir, err)
 	}
@@ -52,7 +52,7 @@ func (s *logSource) openDir(o bus.Options) (*bus.Bus, func(), error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	server, err := bus.StartServer(bus.ServerOptions{Dir: dir.log(), Logger: zap.NewNop()})
+	server, err := bus.StartServer(ctx, bus.ServerOptions{Dir: dir.log(), Logger: zap.NewNop()})
 	if err != nil {
 		dir.close()
 		return nil, nil, err

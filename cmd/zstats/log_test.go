@@ -46,7 +46,7 @@ func startLog(t *testing.T, path string) (stop func()) {
 		t.Fatal(err)
 	}
 	p := &process{settings: defaults(t), dir: dir, log: testLogger(t), registry: telemetry.NewRegistry()}
-	if err := p.embed(); err != nil {
+	if err := p.embed(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if err := p.connect(t.Context()); err != nil {

@@ -118,7 +118,7 @@ func (p *process) serve(ctx context.Context, build func(*process) error) error {
 // open opens the log, and makes what is missing of it. External servers are waited for.
 func (p *process) open(ctx context.Context) error {
 	if p.settings.natsURL == "" {
-		if err := p.embed(); err != nil {
+		if err := p.embed(ctx); err != nil {
 			return err
 		}
 	}
@@ -138,8 +138,8 @@ func (p *process) open(ctx context.Context) error {
 }
 
 // embed starts the embedded server on the data directory, and says there where tools can reach it.
-func (p *process) embed() (err error) {
-	p.server, err = bus.StartServer(bus.ServerOptions{
+func (p *process) embed(ctx context.Context) (err error) {
+	p.server, err = bus.StartServer(ctx, bus.ServerOptions{
 		Dir: p.dir.log(), Token: rand.Text(), Reserve: int64(p.settings.logReserve), Logger: p.log, Registerer: p.registry,
 	})
 	if err != nil {

@@ -117,7 +117,7 @@ func TestAppendTooLarge(t *testing.T) {
 }
 
 func TestAppendToFullStream(t *testing.T) {
-	s, err := StartServer(ServerOptions{Dir: t.TempDir(), Logger: quiet(t)})
+	s, err := StartServer(t.Context(), ServerOptions{Dir: t.TempDir(), Logger: quiet(t)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -142,6 +142,11 @@ func (b *Bus) publish(ctx context.Context, stream string, all []entry) (last uin
 	if len(all) > maxBatch {
 		return 0, fmt.Errorf("%s: %d messages: %w", stream, len(all), ErrTooLarge)
 	}
+	ctx, l, release, err := b.bind(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("publish to %s: %w", stream, err)
+	}
+	defer release()
 	ctx, cancel := context.WithTimeout(ctx, b.timeout)
 	defer cancel()
 	failpoint.HitIn("log.batch.before", stream)
@@ -161,10 +166,22 @@ func (b *Bus) publish(ctx context.Context, stream string, all []entry) (last uin
 	}
 	reply, err := b.conn.RequestMsgWithContext(ctx, all[len(all)-1].Msg)
 	if err != nil {
-		return 0, fmt.Errorf("publish to %s: %w", stream, err)
+		return 0, fmt.Errorf("publish to %s: %w", stream, cause(ctx, err))
 	}
 	failpoint.HitIn("log.batch.after", stream)
-	return ack(stream, reply.Data, len(all))
+	last, err = ack(stream, reply.Data, len(all))
+	if err == nil && l != nil {
+		l.stored(stream, last)
+	}
+	return last, err
+}
+
+// cause adds to an error why its context has ended, if that says more.
+func cause(ctx context.Context, err error) error {
+	if c := context.Cause(ctx); ctx.Err() != nil && c != ctx.Err() {
+		return fmt.Errorf("%w: %w", err, c)
+	}
+	return err
 }
 
 // ack reads the server's answer to a publication of n messages.

@@ -11,6 +11,7 @@ import (
 
 // Bucket holds small values by key, each for a time.
 type Bucket struct {
+	bus  *Bus
 	kv   jetstream.KeyValue
 	name string
 }
@@ -28,12 +29,16 @@ func (b *Bus) Bucket(ctx context.Context, name string, ttl time.Duration) (*Buck
 	if err != nil {
 		return nil, fmt.Errorf("bucket %s: %w", name, err)
 	}
-	return &Bucket{kv: kv, name: name}, nil
+	return &Bucket{bus: b, kv: kv, name: name}, nil
 }
 
 // Put sets a value.
 func (k *Bucket) Put(ctx context.Context, key string, value []byte) error {
-	if _, err := k.kv.Put(ctx, key, value); err != nil {
+	err := k.bus.asking(ctx, func(ctx context.Context) error {
+		_, err := k.kv.Put(ctx, key, value)
+		return err
+	})
+	if err != nil {
 		return fmt.Errorf("bucket %s: put %s: %w", k.name, key, err)
 	}
 	return nil
@@ -41,7 +46,11 @@ func (k *Bucket) Put(ctx context.Context, key string, value []byte) error {
 
 // Get returns a value, or ErrNotFound.
 func (k *Bucket) Get(ctx context.Context, key string) ([]byte, error) {
-	entry, err := k.kv.Get(ctx, key)
+	var entry jetstream.KeyValueEntry
+	err := k.bus.asking(ctx, func(ctx context.Context) (err error) {
+		entry, err = k.kv.Get(ctx, key)
+		return err
+	})
 	if errors.Is(err, jetstream.ErrKeyNotFound) {
 		return nil, fmt.Errorf("bucket %s: %s: %w", k.name, key, ErrNotFound)
 	}
@@ -53,7 +62,8 @@ func (k *Bucket) Get(ctx context.Context, key string) ([]byte, error) {
 
 // Delete removes a value.
 func (k *Bucket) Delete(ctx context.Context, key string) error {
-	if err := k.kv.Delete(ctx, key); err != nil {
+	err := k.bus.asking(ctx, func(ctx context.Context) error { return k.kv.Delete(ctx, key) })
+	if err != nil {
 		return fmt.Errorf("bucket %s: delete %s: %w", k.name, key, err)
 	}
 	return nil
@@ -69,19 +79,30 @@ type Update struct {
 	Ready bool
 }
 
-// Watch delivers the values of a bucket and then its changes. It is for one goroutine.
+// Watch delivers the values of a bucket and then its changes. It ends when an embedded server is restarted, after which a value may
+// be an earlier one again. It is for one goroutine.
 type Watch struct {
 	watcher jetstream.KeyWatcher
 	name    string
+	over    <-chan struct{} // nil with an external server
 }
 
 // Watch begins to watch the keys that match filter, with the wildcards of subjects.
 func (k *Bucket) Watch(ctx context.Context, filter string) (*Watch, error) {
+	_, l, release, err := k.bus.bind(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("bucket %s: watch %s: %w", k.name, filter, err)
+	}
+	defer release()
 	w, err := k.kv.Watch(context.WithoutCancel(ctx), filter)
 	if err != nil {
 		return nil, fmt.Errorf("bucket %s: watch %s: %w", k.name, filter, err)
 	}
-	return &Watch{watcher: w, name: k.name}, nil
+	watch := &Watch{watcher: w, name: k.name}
+	if l != nil {
+		watch.over = l.over.Done()
+	}
+	return watch, nil
 }
 
 // Next waits for the next update.
@@ -89,6 +110,8 @@ func (w *Watch) Next(ctx context.Context) (Update, error) {
 	select {
 	case <-ctx.Done():
 		return Update{}, ctx.Err()
+	case <-w.over:
+		return Update{}, fmt.Errorf("bucket %s: the embedded NATS server is being restarted", w.name)
 	case e, ok := <-w.watcher.Updates():
 		switch {
 		case !ok:

@@ -146,9 +146,9 @@ func natsOptions(o Options) []nats.Option {
 		opts = append(opts, nats.UserCredentials(o.Credentials))
 	}
 	if o.Server != nil {
-		opts = append(opts, nats.InProcessServer(o.Server.server))
-		if o.Server.token != "" {
-			opts = append(opts, nats.Token(o.Server.token))
+		opts = append(opts, nats.InProcessServer(o.Server))
+		if o.Server.o.Token != "" {
+			opts = append(opts, nats.Token(o.Server.o.Token))
 		}
 	}
 	return opts
@@ -159,6 +159,11 @@ func (b *Bus) Close() { b.conn.Close() }
 
 // Ready reports why the bus can't be used now, or nil.
 func (b *Bus) Ready() error {
+	if b.server != nil {
+		if err := b.server.ready(); err != nil {
+			return err
+		}
+	}
 	if s := b.conn.Status(); s != nats.CONNECTED {
 		return fmt.Errorf("NATS connection is %s", s)
 	}

@@ -17,7 +17,15 @@ type Place struct {
 
 // Find returns the place of the first kept message on subject whose sequence is at least from, as the stream's leader knows
 // it, or ErrNotFound. The subject may have wildcards; ">" stands for every message.
-func (b *Bus) Find(ctx context.Context, stream, subject string, from uint64) (Place, error) {
+func (b *Bus) Find(ctx context.Context, stream, subject string, from uint64) (p Place, err error) {
+	err = b.asking(ctx, func(ctx context.Context) error {
+		p, err = b.find(ctx, stream, subject, from)
+		return err
+	})
+	return p, err
+}
+
+func (b *Bus) find(ctx context.Context, stream, subject string, from uint64) (Place, error) {
 	s, err := b.stream(ctx, stream)
 	if err != nil {
 		return Place{}, err

@@ -13,7 +13,15 @@ import (
 )
 
 // Last returns the last message on subject, as the stream's leader knows it, or ErrNotFound.
-func (b *Bus) Last(ctx context.Context, stream, subject string) (Message, error) {
+func (b *Bus) Last(ctx context.Context, stream, subject string) (m Message, err error) {
+	err = b.asking(ctx, func(ctx context.Context) error {
+		m, err = b.last(ctx, stream, subject)
+		return err
+	})
+	return m, err
+}
+
+func (b *Bus) last(ctx context.Context, stream, subject string) (Message, error) {
 	s, err := b.stream(ctx, stream)
 	if err != nil {
 		return Message{}, err
@@ -32,7 +40,15 @@ func (b *Bus) Last(ctx context.Context, stream, subject string) (Message, error)
 }
 
 // Get returns the message with the given sequence, as the stream's leader knows it, or ErrNotFound.
-func (b *Bus) Get(ctx context.Context, stream string, sequence uint64) (Message, error) {
+func (b *Bus) Get(ctx context.Context, stream string, sequence uint64) (m Message, err error) {
+	err = b.asking(ctx, func(ctx context.Context) error {
+		m, err = b.get(ctx, stream, sequence)
+		return err
+	})
+	return m, err
+}
+
+func (b *Bus) get(ctx context.Context, stream string, sequence uint64) (Message, error) {
 	s, err := b.stream(ctx, stream)
 	if err != nil {
 		return Message{}, err

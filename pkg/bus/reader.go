@@ -24,13 +24,16 @@ type ReadOptions struct {
 	MaxPending int
 }
 
-// Reader reads a stream in order, without acknowledgements. It survives lost connections and changes of the stream's leader.
-// It is for one goroutine.
+// Reader reads a stream in order, without acknowledgements. It survives lost connections and changes of the stream's leader, but not
+// the restart of an embedded server: then Next returns an error, and a new reader is needed. What it returns is durable. It
+// is for one goroutine.
 type Reader struct {
 	bus      *Bus
 	stream   jetstream.Stream
 	messages jetstream.MessagesContext
 	pending  uint64
+	life     *life       // of the embedded server; the reader ends with it
+	unwatch  func() bool // ends the watch over it
 }
 
 // maxResets bounds how often a reader makes itself anew by itself before it reports an error. Between the attempts it does not see
@@ -42,9 +45,22 @@ const minPending = partSize + 64<<10
 
 // Read opens a reader. With New, every message stored after Read has returned will be read.
 func (b *Bus) Read(ctx context.Context, o ReadOptions) (*Reader, error) {
+	ctx, l, release, err := b.bind(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", o.Stream, err)
+	}
+	defer release()
 	s, err := b.stream(ctx, o.Stream)
 	if err != nil {
 		return nil, err
+	}
+	if l != nil {
+		// What is there already needs no waiting for acknowledgements.
+		_, last, err := b.durableBounds(ctx, l, s)
+		if err != nil {
+			return nil, err
+		}
+		l.stored(o.Stream, last)
 	}
 	cfg := jetstream.OrderedConsumerConfig{FilterSubjects: o.Subjects, InactiveThreshold: time.Minute, MaxResetAttempts: maxResets}
 	switch {
@@ -74,7 +90,10 @@ func (b *Bus) Read(ctx context.Context, o ReadOptions) (*Reader, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", o.Stream, err)
 	}
-	r := &Reader{bus: b, stream: s, messages: messages}
+	r := &Reader{bus: b, stream: s, messages: messages, life: l, unwatch: func() bool { return true }}
+	if l != nil {
+		r.unwatch = context.AfterFunc(l.over, messages.Stop)
+	}
 	if info := consumer.CachedInfo(); info != nil {
 		r.pending = info.NumPending
 	}
@@ -88,15 +107,21 @@ func (r *Reader) Next(ctx context.Context) (Message, error) {
 		if ctx.Err() != nil && err != nil {
 			return Message{}, ctx.Err()
 		}
+		if err != nil && r.life != nil && r.life.over.Err() != nil {
+			return Message{}, fmt.Errorf("read %s: %w", r.name(), r.life.sound(ctx))
+		}
 		if err != nil && transient(err) {
 			continue // the ordered consumer has made itself anew
 		}
 		if err != nil {
-			return Message{}, fmt.Errorf("read %s: %w", r.stream.CachedInfo().Config.Name, err)
+			return Message{}, fmt.Errorf("read %s: %w", r.name(), err)
 		}
 		meta, err := msg.Metadata()
 		if err != nil {
-			return Message{}, fmt.Errorf("read %s: %w", r.stream.CachedInfo().Config.Name, err)
+			return Message{}, fmt.Errorf("read %s: %w", r.name(), err)
+		}
+		if err := r.bus.durable(ctx, r.life, r.stream, meta.Sequence.Stream); err != nil {
+			return Message{}, fmt.Errorf("read %s: %w", r.name(), err)
 		}
 		r.pending = meta.NumPending
 		return r.bus.join(ctx, r.stream, message(msg.Subject(), msg.Headers(), msg.Data(), meta.Sequence.Stream))
@@ -112,17 +137,23 @@ func transient(err error) bool {
 func (r *Reader) Pending() uint64 { return r.pending }
 
 // Close ends the reader.
-func (r *Reader) Close() { r.messages.Stop() }
+func (r *Reader) Close() {
+	r.unwatch()
+	r.messages.Stop()
+}
+
+func (r *Reader) name() string { return r.stream.CachedInfo().Config.Name }
 
 // Bounds returns the sequences of the first and last message that the stream keeps. In an empty stream first is last+1.
 func (b *Bus) Bounds(ctx context.Context, stream string) (first, last uint64, err error) {
+	ctx, l, release, err := b.bind(ctx)
+	if err != nil {
+		return 0, 0, fmt.Errorf("stream %s: %w", stream, err)
+	}
+	defer release()
 	s, err := b.stream(ctx, stream)
 	if err != nil {
 		return 0, 0, err
 	}
-	info, err := s.Info(ctx)
-	if err != nil {
-		return 0, 0, fmt.Errorf("stream %s: %w", stream, err)
-	}
-	return info.State.FirstSeq, info.State.LastSeq, nil
+	return b.durableBounds(ctx, l, s)
 }

@@ -20,6 +20,9 @@ const (
 	// floorShare is how much of the reserve is left to the stages: below that part of it they stop too, so that something
 	// remains for trimming, checkpoints and whatever the server writes on its own.
 	floorShare = 4
+	// restartRoom is what must be free at least, or an eighth of a small file system, for a server to be started again: it may
+	// have to write the rest of a batch.
+	restartRoom = 64 << 20
 	// spaceAge is how long an answer of the file system is good for.
 	spaceAge = 250 * time.Millisecond
 )
@@ -33,6 +36,7 @@ type space struct {
 	mu      sync.Mutex // guards what follows
 	reserve watermark
 	floor   watermark
+	restart watermark
 	free    int64
 	err     error
 	checked time.Time
@@ -69,6 +73,7 @@ func newSpace(dir string, reserve int64) (*space, error) {
 	}
 	s.reserve.bytes = max(reserve, 0)
 	s.floor.bytes = s.reserve.bytes / floorShare
+	s.restart.bytes = max(s.floor.bytes, min(restartRoom, total/8))
 	return s, nil
 }
 
@@ -84,6 +89,7 @@ func (s *space) look() {
 		if s.free, _, s.err = s.statfs(s.dir); s.err == nil {
 			s.reserve.observe(s.free)
 			s.floor.observe(s.free)
+			s.restart.observe(s.free)
 		}
 	}
 }
@@ -95,6 +101,9 @@ func (s *space) forInput() error { return s.check(&s.reserve, "the reserve") }
 func (s *space) forWork() error {
 	return s.check(&s.floor, "the part of the reserve that work must leave")
 }
+
+// forRestart reports why the server should not be started again yet, or nil.
+func (s *space) forRestart() error { return s.check(&s.restart, "what a restart needs") }
 
 func (s *space) check(w *watermark, what string) error {
 	s.mu.Lock()

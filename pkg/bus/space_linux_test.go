@@ -25,7 +25,7 @@ func TestDefaultReserve(t *testing.T) {
 func TestReserveLargerThanTheDisk(t *testing.T) {
 	dir := t.TempDir()
 	disk.Mount(t, dir, 64<<20)
-	if s, err := StartServer(ServerOptions{Dir: dir, Reserve: 60 << 20}); err == nil {
+	if s, err := StartServer(t.Context(), ServerOptions{Dir: dir, Reserve: 60 << 20}); err == nil {
 		s.Close()
 		t.Error("a reserve that leaves less than half of the disk was accepted")
 	}
@@ -74,7 +74,7 @@ func TestStagesWaitForRoom(t *testing.T) {
 	const mib = 1 << 20
 	dir := t.TempDir()
 	disk.Mount(t, dir, 128*mib)
-	s, err := StartServer(ServerOptions{Dir: dir, Reserve: 32 * mib, Logger: quiet(t)})
+	s, err := StartServer(t.Context(), ServerOptions{Dir: dir, Reserve: 32 * mib, Logger: quiet(t)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -49,10 +49,10 @@ func TestEnsureStreamsRefusesForeignStream(t *testing.T) {
 }
 
 func TestServerNeedsItsDirectory(t *testing.T) {
-	if _, err := StartServer(ServerOptions{}); err == nil {
+	if _, err := StartServer(t.Context(), ServerOptions{}); err == nil {
 		t.Error("StartServer without a directory succeeded")
 	}
-	if _, err := StartServer(ServerOptions{Dir: "/dev/null/x"}); err == nil || !strings.Contains(err.Error(), "/dev/null/x") {
+	if _, err := StartServer(t.Context(), ServerOptions{Dir: "/dev/null/x"}); err == nil || !strings.Contains(err.Error(), "/dev/null/x") {
 		t.Errorf("StartServer in an impossible directory = %v, want an error that names it", err)
 	}
 }

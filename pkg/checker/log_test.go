@@ -16,7 +16,7 @@ import (
 
 // TestLog reads events and every form of dead letter from a real log.
 func TestLog(t *testing.T) {
-	server, err := bus.StartServer(bus.ServerOptions{Dir: t.TempDir()})
+	server, err := bus.StartServer(t.Context(), bus.ServerOptions{Dir: t.TempDir()})
 	must(t, err)
 	t.Cleanup(server.Close)
 	b, err := bus.Connect(bus.Options{Server: server})

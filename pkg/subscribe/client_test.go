@@ -250,7 +250,7 @@ func TestNewRefuses(t *testing.T) {
 
 // The notifier goes away and comes back at the same address: every event comes once, in order.
 func TestFollowsOverRestarts(t *testing.T) {
-	server, err := bus.StartServer(bus.ServerOptions{Dir: t.TempDir()})
+	server, err := bus.StartServer(t.Context(), bus.ServerOptions{Dir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}

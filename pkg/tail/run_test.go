@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 
 func openBus(t *testing.T) *bus.Bus {
 	t.Helper()
-	server, err := bus.StartServer(bus.ServerOptions{Dir: t.TempDir()})
+	server, err := bus.StartServer(t.Context(), bus.ServerOptions{Dir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}

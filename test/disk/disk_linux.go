@@ -2,9 +2,9 @@
 package disk
 
 import (
+	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -34,27 +34,41 @@ func Resize(t testing.TB, dir string, bytes int64) {
 
 func size(bytes int64) string { return fmt.Sprintf("size=%d", bytes) }
 
-// Fill takes what is free on the file system on dir but leave bytes, and returns a function that gives it back. Whoever writes
-// there at the same time may find less.
+// Fill takes what is free on the file system on dir but leave bytes, also while others write there, and returns a function that
+// gives it back.
 func Fill(t testing.TB, dir string, leave int64) (empty func()) {
 	t.Helper()
-	var fs unix.Statfs_t
-	if err := unix.Statfs(dir, &fs); err != nil {
-		t.Fatal(err)
-	}
 	f, err := os.CreateTemp(dir, "ballast-*")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if take := int64(fs.Bavail)*int64(fs.Bsize) - leave; take > 0 {
-		if err := unix.Fallocate(int(f.Fd()), 0, 0, take); err != nil {
-			t.Fatalf("take %d bytes of %s: %v", take, filepath.Dir(f.Name()), err)
+	for size := int64(0); ; {
+		free := free(t, dir) - leave
+		if free <= 0 {
+			break
 		}
+		err := unix.Fallocate(int(f.Fd()), 0, size, free)
+		if errors.Is(err, unix.ENOSPC) {
+			continue // somebody else was faster
+		}
+		if err != nil {
+			t.Fatalf("take %d bytes of %s: %v", free, dir, err)
+		}
+		size += free
 	}
 	return func() {
 		if err := os.Remove(f.Name()); err != nil {
 			t.Errorf("give back what fills the disk: %v", err)
 		}
 	}
+}
+
+func free(t testing.TB, dir string) int64 {
+	t.Helper()
+	var fs unix.Statfs_t
+	if err := unix.Statfs(dir, &fs); err != nil {
+		t.Fatal(err)
+	}
+	return int64(fs.Bavail) * int64(fs.Bsize)
 }
