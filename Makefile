@@ -9,7 +9,7 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.7.0
 FUZZTIME    ?= 30s
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-race lint fmt bench bench-go fuzz proto clean
+.PHONY: help run build test test-race test-faults lint fmt bench bench-go fuzz proto clean
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -25,6 +25,9 @@ test: ## Run all tests, end-to-end tests with real processes among them.
 
 test-race: ## Run the tests of the packages under the race detector.
 	$(GO) test -race -timeout 20m $$($(GO) list ./... | grep -v /test/)
+
+test-faults: ## Kill, pause and starve real processes under load, by a seed; ARGS='-duration 30m -seed 7'.
+	$(GO) run ./test/faults $(ARGS)
 
 lint: ## Check format, vet and static analysis.
 	@unformatted=$$(git ls-files '*.go' | grep -v '\.pb\.go$$' | xargs gofmt -l); \

@@ -14,14 +14,28 @@ import (
 // closed its files by then, or leaves it mounted for as long as it has not.
 func Mount(t testing.TB, dir string, bytes int64) {
 	t.Helper()
-	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, size(bytes)); err != nil {
-		t.Fatalf("mount a tmpfs on %s: %v; this test must be run by root, with CAP_SYS_ADMIN", dir, err)
+	unmount, err := MountOn(dir, bytes)
+	if err != nil {
+		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
-			t.Errorf("unmount %s: %v", dir, err)
+		if err := unmount(); err != nil {
+			t.Error(err)
 		}
 	})
+}
+
+// MountOn is Mount for programs that are no tests.
+func MountOn(dir string, bytes int64) (unmount func() error, err error) {
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, size(bytes)); err != nil {
+		return nil, fmt.Errorf("mount a tmpfs on %s: %w; that takes root, with CAP_SYS_ADMIN", dir, err)
+	}
+	return func() error {
+		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
+			return fmt.Errorf("unmount %s: %w", dir, err)
+		}
+		return nil
+	}, nil
 }
 
 // Resize makes the file system on dir larger or smaller.
@@ -38,37 +52,48 @@ func size(bytes int64) string { return fmt.Sprintf("size=%d", bytes) }
 // gives it back.
 func Fill(t testing.TB, dir string, leave int64) (empty func()) {
 	t.Helper()
-	f, err := os.CreateTemp(dir, "ballast-*")
+	give, err := Take(dir, leave)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
-	for size := int64(0); ; {
-		free := free(t, dir) - leave
-		if free <= 0 {
-			break
-		}
-		err := unix.Fallocate(int(f.Fd()), 0, size, free)
-		if errors.Is(err, unix.ENOSPC) {
-			continue // somebody else was faster
-		}
-		if err != nil {
-			t.Fatalf("take %d bytes of %s: %v", free, dir, err)
-		}
-		size += free
-	}
 	return func() {
-		if err := os.Remove(f.Name()); err != nil {
+		if err := give(); err != nil {
 			t.Errorf("give back what fills the disk: %v", err)
 		}
 	}
 }
 
-func free(t testing.TB, dir string) int64 {
-	t.Helper()
+// Take is Fill for programs that are no tests.
+func Take(dir string, leave int64) (give func() error, err error) {
+	f, err := os.CreateTemp(dir, "ballast-*")
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	give = func() error { return os.Remove(f.Name()) }
+	for size := int64(0); ; {
+		free, err := free(dir)
+		if err != nil {
+			return give, err
+		}
+		if free -= leave; free <= 0 {
+			return give, nil
+		}
+		err = unix.Fallocate(int(f.Fd()), 0, size, free)
+		if errors.Is(err, unix.ENOSPC) {
+			continue // somebody else was faster
+		}
+		if err != nil {
+			return give, fmt.Errorf("take %d bytes of %s: %w", free, dir, err)
+		}
+		size += free
+	}
+}
+
+func free(dir string) (int64, error) {
 	var fs unix.Statfs_t
 	if err := unix.Statfs(dir, &fs); err != nil {
-		t.Fatal(err)
+		return 0, fmt.Errorf("free space of %s: %w", dir, err)
 	}
-	return int64(fs.Bavail) * int64(fs.Bsize)
+	return int64(fs.Bavail) * int64(fs.Bsize), nil
 }

@@ -1,0 +1,46 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/zstats/zstats/pkg/checker"
+	"github.com/zstats/zstats/test/load"
+)
+
+// report prints the outcome. An error says that something is wrong.
+func (t *trial) report(r checker.Report) error {
+	fmt.Fprintf(t.out, "\n%-16s  %6s  %8s  %s\n", "fault", "times", "measured", "until every target flows again: median, longest")
+	for _, k := range []kind{kill, pause, terminate, noRoom, fullLog, fullFiles, garbage} {
+		if t.done[k] == 0 {
+			continue
+		}
+		n, median, longest := t.flow.times(k)
+		fmt.Fprintf(t.out, "%-16s  %6d  %8d  %s, %s\n", k, t.done[k], n, median.Round(10*time.Millisecond), longest.Round(10*time.Millisecond))
+	}
+	var all load.Stats
+	for _, c := range t.collectors {
+		s := c.Stats()
+		all.Requests += s.Requests
+		all.Kept += s.Kept
+		all.Resent += s.Resent
+		all.Repeated += s.Repeated
+		all.GivenUp += s.GivenUp
+		all.Wrong = append(all.Wrong, s.Wrong...)
+	}
+	fmt.Fprintf(t.out, "\n%d requests, %d kept and sent again, %d repeated, %d answers given up, %d blobs asked for in full\n",
+		all.Requests, all.Kept, all.Repeated, all.GivenUp, all.Resent)
+	fmt.Fprintf(t.out, "lost %d, duplicated %d, changed %d\n", r.Count(checker.Lost), r.Count(checker.Duplicated), r.Count(checker.Changed))
+	fmt.Fprintln(t.out, r)
+	for _, wrong := range all.Wrong {
+		t.failures = append(t.failures, "a wrong answer: "+wrong)
+	}
+	for _, f := range t.failures {
+		fmt.Fprintln(t.out, "failure:", f)
+	}
+	if !r.OK() || len(t.failures) > 0 {
+		return errors.New("something is wrong, see above")
+	}
+	return nil
+}
