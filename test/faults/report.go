@@ -3,6 +3,9 @@ package main
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/zstats/zstats/pkg/checker"
@@ -43,4 +46,23 @@ func (t *trial) report(r checker.Report) error {
 		return errors.New("something is wrong, see above")
 	}
 	return nil
+}
+
+// reportDead prints why blobs are in the dead letters, apart for targets that two collectors share by mistake.
+func (t *trial) reportDead(all []checker.Dead) {
+	counts := make(map[string]int)
+	for _, d := range all {
+		whose := "one collector's"
+		switch {
+		case d.Opaque && t.planted[d.RawSequence]:
+			whose = "planted"
+		case strings.HasPrefix(d.Target.Name, sharedPrefix):
+			whose = "of a name that two collectors share"
+		}
+		counts[d.Reason+", "+whose]++
+	}
+	fmt.Fprintln(t.out, "\ndead letters:")
+	for _, why := range slices.Sorted(maps.Keys(counts)) {
+		fmt.Fprintf(t.out, "  %5d  %s\n", counts[why], why)
+	}
 }

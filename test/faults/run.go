@@ -38,6 +38,9 @@ type trial struct {
 	mu sync.Mutex // guards done and failures
 }
 
+// sharedPrefix begins the names of targets that two collectors have by mistake.
+const sharedPrefix = "10.9."
+
 func newTrial(w *world, seed uint64, out io.Writer) *trial {
 	t := &trial{w: w, out: out, book: checker.NewBook(), planted: make(map[uint64]bool), done: make(map[kind]int)}
 	names := make(map[string]bool)
@@ -47,7 +50,7 @@ func newTrial(w *world, seed uint64, out io.Writer) *trial {
 			// The last two names are those of targets of the next collector too, as happens by mistake.
 			name := fmt.Sprintf("10.0.%d.%d:9100.node", i, k)
 			if k >= 10 {
-				name = fmt.Sprintf("10.9.%d.%d:9100.node", i/2, k)
+				name = fmt.Sprintf(sharedPrefix+"%d.%d:9100.node", i/2, k)
 			}
 			names[name] = true
 			targets = append(targets, load.Target{Name: name, Series: []int{1, 5, 20, 20, 60, 400}[k%6]})
@@ -266,5 +269,6 @@ func (t *trial) judge(ctx context.Context) error {
 	if r.Notified, r.EventsTrimmed, err = checker.Events(ctx, client); err != nil {
 		return err
 	}
+	t.reportDead(r.Dead)
 	return t.report(checker.Compare(r))
 }
