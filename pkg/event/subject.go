@@ -40,6 +40,9 @@ func RequeuedSubject(t scrape.Target, n int, letter string, k int) string {
 // RequeuedScrapes matches all messages on a target's RequeuedSubjects.
 func RequeuedScrapes(t scrape.Target, n int) string { return ScrapeSubject(t, n) + ".>" }
 
+// AllRequeued matches all messages on RequeuedSubjects.
+const AllRequeued = "zs.scrape.*.*.*.*.*"
+
 // Requeued returns the letter and the blob that a RequeuedSubject names; ok is false for every other subject.
 func Requeued(subject string) (letter string, k int, ok bool) {
 	const tokens = 7
