@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -104,12 +106,12 @@ func TestFind(t *testing.T) {
 	for _, c := range []struct{ ask, want []uint64 }{
 		{[]uint64{3}, []uint64{3}}, {[]uint64{4, 1}, []uint64{1}}, {[]uint64{5, 2, 2}, []uint64{2, 5}},
 	} {
-		got, err := s.Find(t.Context(), c.ask...)
+		got, err := s.Box.Find(t.Context(), c.ask...)
 		if diff := cmp.Diff(c.want, sequences(got)); diff != "" || err != nil {
 			t.Errorf("%v: %v (-want +got):\n%s", c.ask, err, diff)
 		}
 	}
-	if _, err := s.Find(t.Context(), 99, 1, 7); err == nil || !strings.Contains(err.Error(), "no dead letter 7, 99;") {
+	if _, err := s.Box.Find(t.Context(), 99, 1, 7); err == nil || !strings.Contains(err.Error(), "no dead letter 7, 99;") {
 		t.Errorf("letters that there are not: %v", err)
 	}
 }
@@ -132,17 +134,16 @@ func TestViews(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		show func(out *bytes.Buffer) error
-		want string
 	}{
-		{"a terminal", func(out *bytes.Buffer) error { return WriteList(table.Options{Out: out, Width: 80}, all, time.UTC) }, ""},
-		{"a pipe", func(out *bytes.Buffer) error { return WriteList(table.Options{Out: out}, all, time.UTC) }, ""},
-		{"json", func(out *bytes.Buffer) error { return WriteJSONList(out, all) }, ""},
-		{"blobs", func(out *bytes.Buffer) error { return s.show(t, out, all[0], false) }, ""},
-		{"blobs in json", func(out *bytes.Buffer) error { return s.show(t, out, all[0], true) }, ""},
-		{"a whole message", func(out *bytes.Buffer) error { return s.show(t, out, all[1], false) }, ""},
-		{"a scrape", func(out *bytes.Buffer) error { return s.show(t, out, all[2], false) }, ""},
-		{"a scrape in json", func(out *bytes.Buffer) error { return s.show(t, out, all[2], true) }, ""},
-		{"results", func(out *bytes.Buffer) error { return results(out) }, ""},
+		{"a terminal", func(out *bytes.Buffer) error { return WriteList(table.Options{Out: out, Width: 80}, all, time.UTC) }},
+		{"a pipe", func(out *bytes.Buffer) error { return WriteList(table.Options{Out: out}, all, time.UTC) }},
+		{"json", func(out *bytes.Buffer) error { return WriteJSONList(out, all) }},
+		{"blobs", func(out *bytes.Buffer) error { return s.show(t, out, all[0], false) }},
+		{"blobs in json", func(out *bytes.Buffer) error { return s.show(t, out, all[0], true) }},
+		{"a whole message", func(out *bytes.Buffer) error { return s.show(t, out, all[1], false) }},
+		{"a scrape", func(out *bytes.Buffer) error { return s.show(t, out, all[2], false) }},
+		{"a scrape in json", func(out *bytes.Buffer) error { return s.show(t, out, all[2], true) }},
+		{"results", func(out *bytes.Buffer) error { return results(out) }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var out bytes.Buffer
@@ -181,4 +182,22 @@ func results(out *bytes.Buffer) error {
 	}
 	_, err := out.WriteString(sum.Text(false) + "\n" + sum.Text(true) + "\n")
 	return err
+}
+
+// compareGolden compares with testdata/NAME.golden; with UPDATE_GOLDEN=1 in the environment it writes that file.
+func compareGolden(t *testing.T, name string, got []byte) {
+	t.Helper()
+	path := filepath.Join("testdata", name+".golden")
+	if os.Getenv("UPDATE_GOLDEN") == "1" {
+		if err := errors.Join(os.MkdirAll("testdata", 0o755), os.WriteFile(path, got, 0o644)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), string(got)); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", path, diff)
+	}
 }
