@@ -81,9 +81,9 @@ func NewTrimmer(o TrimmerOptions) (*Trimmer, error) {
 	return t, nil
 }
 
-// Run trims periodically until ctx ends.
+// Run trims now and then periodically, until ctx ends. A process that never lives for a period trims too.
 func (t *Trimmer) Run(ctx context.Context) error {
-	for pause(ctx, t.o.Every) {
+	for ok := true; ok; ok = pause(ctx, t.o.Every) {
 		for _, r := range t.o.Rules {
 			n, err := t.trim(ctx, r, time.Now())
 			t.trimmed.WithLabelValues(r.Stream).Add(float64(n))
