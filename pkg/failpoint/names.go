@@ -34,8 +34,9 @@ func Names() []string {
 		"assembler.marks.before", "assembler.marks.after",
 
 		// Files: the steps of a group, see package volume, and the directory in which it stages.
-		"writer.volume/staged", "writer.volume/written", "writer.volume/durable", "writer.volume/placed", "writer.volume/named",
-		"writer.claim.locked", "writer.claim.emptied", "writer.sweep.renamed", "writer.sweep.emptied",
+		"volume/staged", "volume/written", "volume/durable", "volume/placed", "volume/named",
+		"volume.claim.locked", "volume.claim.emptied", "volume.sweep.renamed", "volume.sweep.emptied",
+		// What the writer can't write.
 		"writer.letters.before", "writer.letters.after",
 
 		// Removal of what is done and old.

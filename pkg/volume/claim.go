@@ -43,7 +43,7 @@ func newClaim(temp string) (*claim, error) {
 		if err != nil {
 			return nil, err
 		}
-		failpoint.Hit("writer.claim.locked")
+		failpoint.Hit("volume.claim.locked")
 		c := &claim{dir: dir, lock: lock}
 		if err := os.Mkdir(dir, dirMode); err != nil {
 			return nil, errors.Join(err, c.release())
@@ -87,7 +87,7 @@ func isAt(f *os.File, name string) bool {
 // release removes the claim with everything staged in it.
 func (c *claim) release() error {
 	err := os.RemoveAll(c.dir)
-	failpoint.Hit("writer.claim.emptied")
+	failpoint.Hit("volume.claim.emptied")
 	if err == nil {
 		err = removeFile(c.lock.Name())
 	}
@@ -134,11 +134,11 @@ func sweep(lock string) (dead bool, err error) {
 	if err := os.Rename(dir, dir+deadSuffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return false, err
 	}
-	failpoint.Hit("writer.sweep.renamed")
+	failpoint.Hit("volume.sweep.renamed")
 	if err := os.RemoveAll(dir + deadSuffix); err != nil {
 		return false, err
 	}
-	failpoint.Hit("writer.sweep.emptied")
+	failpoint.Hit("volume.sweep.emptied")
 	return true, removeFile(lock)
 }
 

@@ -83,7 +83,7 @@ func Open(o Options) (*Volume, error) {
 		o.Synced = func(time.Duration) {}
 	}
 	if o.Hook == nil {
-		o.Hook = func(s Step) error { failpoint.HitIn("writer.volume", string(s)); return nil }
+		o.Hook = func(s Step) error { failpoint.HitIn("volume", string(s)); return nil }
 	}
 	v := &Volume{o: o}
 	if err := v.probe(); err != nil {
