@@ -33,6 +33,7 @@ lint: ## Check format, vet and static analysis.
 	@unformatted=$$(git ls-files '*.go' | grep -v '\.pb\.go$$' | xargs gofmt -l); \
 	if [ -n "$$unformatted" ]; then echo "not formatted, run 'make fmt':"; echo "$$unformatted"; exit 1; fi
 	$(GO) vet ./...
+	$(GO) vet -tags failpoints ./pkg/failpoint
 	$(GO) run $(STATICCHECK) ./...
 
 fmt: ## Format the code.

@@ -16,10 +16,12 @@ import (
 	"time"
 )
 
-// Build compiles the package at path, relative to the module's root, into dir and returns the binary's path.
-func Build(ctx context.Context, dir, path string) (string, error) {
+// Build compiles the package at path, relative to the module's root, into dir and returns the binary's path. The flags are for
+// `go build`.
+func Build(ctx context.Context, dir, path string, flags ...string) (string, error) {
 	binary := filepath.Join(dir, filepath.Base(path))
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", binary, path)
+	args := append([]string{"build", "-o", binary}, flags...)
+	cmd := exec.CommandContext(ctx, "go", append(args, path)...)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("build %s: %w\n%s", path, err, out)
@@ -50,8 +52,12 @@ type Process struct {
 }
 
 // Start runs a binary; its output is kept.
-func Start(binary string, args ...string) (*Process, error) {
+func Start(binary string, args ...string) (*Process, error) { return StartIn(nil, binary, args...) }
+
+// StartIn is Start with more variables, NAME=VALUE, in the environment.
+func StartIn(env []string, binary string, args ...string) (*Process, error) {
 	p := &Process{cmd: exec.Command(binary, args...), output: new(lockedBuffer), ended: make(chan struct{})}
+	p.cmd.Env = append(os.Environ(), env...)
 	p.cmd.Stdout, p.cmd.Stderr = p.output, p.output
 	if err := p.cmd.Start(); err != nil {
 		return nil, err
@@ -68,6 +74,16 @@ func (p *Process) Output() string { return p.output.String() }
 
 // PID returns the process's id.
 func (p *Process) PID() int { return p.cmd.Process.Pid }
+
+// Ended is closed when the process has ended.
+func (p *Process) Ended() <-chan struct{} { return p.ended }
+
+// Killed reports whether the process was ended by SIGKILL. It must have ended.
+func (p *Process) Killed() bool {
+	<-p.ended
+	status, ok := p.cmd.ProcessState.Sys().(syscall.WaitStatus)
+	return ok && status.Signaled() && status.Signal() == syscall.SIGKILL
+}
 
 // Kill ends the process at once.
 func (p *Process) Kill() {
@@ -108,19 +124,28 @@ type Zstats struct {
 	*Process
 	Dir                                 string
 	IngestAddr, NotifierAddr, AdminAddr string
+	Env                                 []string // variables of the next start, NAME=VALUE, beside those of this process
 }
 
 // StartZstats runs `zstats run` with its data in dir on free ports and waits until it is ready.
 func StartZstats(ctx context.Context, binary, dir string, args ...string) (*Zstats, error) {
+	z, err := NewZstats(dir)
+	if err != nil {
+		return nil, err
+	}
+	return z, z.start(ctx, binary, args)
+}
+
+// NewZstats chooses free ports for a `zstats run` with its data in dir, which Restart then starts.
+func NewZstats(dir string) (*Zstats, error) {
 	addrs, err := FreeAddrs(3)
 	if err != nil {
 		return nil, err
 	}
-	z := &Zstats{Dir: dir, IngestAddr: addrs[0], NotifierAddr: addrs[1], AdminAddr: addrs[2]}
-	return z, z.start(ctx, binary, args)
+	return &Zstats{Dir: dir, IngestAddr: addrs[0], NotifierAddr: addrs[1], AdminAddr: addrs[2]}, nil
 }
 
-// Restart runs it again, on the same addresses and data.
+// Restart runs it again, on the same addresses and data, and waits until it is ready.
 func (z *Zstats) Restart(ctx context.Context, binary string, args ...string) error {
 	return z.start(ctx, binary, args)
 }
@@ -129,7 +154,7 @@ func (z *Zstats) start(ctx context.Context, binary string, args []string) (err e
 	all := append([]string{
 		"run", "--data-dir", z.Dir, "--ingest.addr", z.IngestAddr, "--notifier.addr", z.NotifierAddr, "--admin.addr", z.AdminAddr,
 	}, args...)
-	if z.Process, err = Start(binary, all...); err != nil {
+	if z.Process, err = StartIn(z.Env, binary, all...); err != nil {
 		return err
 	}
 	if err := z.WaitReady(ctx); err != nil {
