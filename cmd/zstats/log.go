@@ -19,6 +19,7 @@ type logSource struct {
 	dataDir         string
 	natsURL         string
 	natsCredentials string
+	own             bool // set by open: no other process uses the log in the data directory
 }
 
 func (s *logSource) register(f *pflag.FlagSet) {
@@ -64,6 +65,7 @@ func (s *logSource) openDir(ctx context.Context, o bus.Options) (*bus.Bus, func(
 		dir.close()
 		return nil, nil, err
 	}
+	s.own = true
 	return b, func() { b.Close(); server.Close(); dir.close() }, nil
 }
 

@@ -36,3 +36,16 @@ func (b *Bus) find(ctx context.Context, stream, subject string, from uint64) (Pl
 	}
 	return Place{Subject: raw.Subject, Sequence: raw.Sequence, Stored: raw.Time}, nil
 }
+
+// FindMessage returns the first kept message on subject whose sequence is at least from, like Find, with its content.
+func (b *Bus) FindMessage(ctx context.Context, stream, subject string, from uint64) (Message, error) {
+	s, err := b.stream(ctx, stream)
+	if err != nil {
+		return Message{}, err
+	}
+	raw, err := s.GetMsg(ctx, from, jetstream.WithGetMsgSubject(subject))
+	if err != nil {
+		return Message{}, readError(err, stream, subject+" from sequence "+strconv.FormatUint(from, 10))
+	}
+	return b.join(ctx, s, message(raw.Subject, raw.Header, raw.Data, raw.Sequence))
+}

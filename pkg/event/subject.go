@@ -91,6 +91,23 @@ func EventFilter(account string) string {
 	return "zs.event.*." + token(account) + ".*"
 }
 
+// RawFilter matches the blobs of an account, or of all accounts if account is empty.
+func RawFilter(account string) string {
+	if account == "" {
+		return "zs.raw.>"
+	}
+	return "zs.raw.*." + token(account) + ".*"
+}
+
+// ScrapeFilter matches the rebuilt scrapes of an account, or of all accounts if account is empty, those of requeued dead letters
+// among them.
+func ScrapeFilter(account string) string {
+	if account == "" {
+		return "zs.scrape.>"
+	}
+	return "zs.scrape.*." + token(account) + ".>"
+}
+
 // SchemaSubject is the subject of an account's schema.
 func SchemaSubject(account string, h scrape.Hash) string {
 	return "zs.schema." + token(account) + "." + h.String()

@@ -37,3 +37,15 @@ func renameIfFree(from, to string) error {
 	}
 	return os.Rename(from, to)
 }
+
+// exchangeInSteps swaps two directories. For a moment neither has b's name; a crash then leaves none there.
+func exchangeInSteps(a, b string) error {
+	old := a + deadSuffix
+	if err := os.Rename(b, old); err != nil {
+		return err
+	}
+	if err := os.Rename(a, b); err != nil {
+		return errors.Join(err, os.Rename(old, b))
+	}
+	return os.Rename(old, a)
+}

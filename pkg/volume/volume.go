@@ -44,7 +44,8 @@ const (
 	Named   Step = "named"   // all places are durable
 )
 
-// Volume is a directory in which directories appear whole or not at all. Only Stage may be called concurrently.
+// Volume is a directory in which directories appear whole or not at all. Only Stage may be called concurrently, also while
+// Publish works on others' entries.
 type Volume struct {
 	o     Options
 	sync  syncer
@@ -63,6 +64,9 @@ type Entry struct {
 	Path string
 	// Taken is set by Publish if something was there already, which was left as it is. The entry is gone then.
 	Taken bool
+	// Replace, set before Publish, lets the entry take the place of a directory that is there. Where the file system can
+	// swap directories, one of them is there at every moment.
+	Replace bool
 
 	staged string
 	files  []string // full names of the staged files
@@ -131,8 +135,8 @@ func (v *Volume) Check() error {
 	return nil
 }
 
-// Stage writes a directory for the place path, which is relative to the volume. It may be called concurrently, between
-// Begin and Publish.
+// Stage writes a directory for the place path, which is relative to the volume. It may be called concurrently, after
+// Begin.
 func (v *Volume) Stage(path string, files ...File) (*Entry, error) {
 	e := &Entry{Path: path, staged: filepath.Join(v.claim.dir, strconv.FormatUint(v.claim.next.Add(1), 10))}
 	if err := os.Mkdir(e.staged, dirMode); err != nil {
@@ -200,6 +204,11 @@ func (v *Volume) place(e *Entry) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		if err = os.MkdirAll(filepath.Dir(place), dirMode); err == nil {
 			err = renameNew(e.staged, place)
+		}
+	}
+	if e.Replace && errors.Is(err, fs.ErrExist) {
+		if err = exchange(e.staged, place); err == nil {
+			return os.RemoveAll(e.staged) // what was there
 		}
 	}
 	// A file where a directory should be takes the place as well.

@@ -15,3 +15,6 @@ func freeSpace(string) (int64, error) { return math.MaxInt64, nil }
 
 // renameNew renames a directory to a place that must be free.
 func renameNew(from, to string) error { return renameIfFree(from, to) }
+
+// exchange swaps two directories.
+func exchange(a, b string) error { return exchangeInSteps(a, b) }

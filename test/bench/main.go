@@ -30,6 +30,7 @@ type options struct {
 	generations int
 	runs        int
 	profile     string
+	replay      bool
 }
 
 func main() {
@@ -40,6 +41,7 @@ func main() {
 	flag.IntVar(&o.generations, "generations", 40, "scrapes of each target")
 	flag.IntVar(&o.runs, "runs", 3, "how often to measure")
 	flag.StringVar(&o.profile, "cpuprofile", "", "write a CPU profile of the process here")
+	flag.BoolVar(&o.replay, "replay", false, "make the files again from the log of each run, with one processor")
 	flag.Parse()
 	if err := run(context.Background(), o); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -136,6 +138,9 @@ func measure(ctx context.Context, o options, root string, l *load) (r result, er
 		return r, fmt.Errorf("%d files on disk, want %d", count, l.scrapes)
 	}
 	r.stored = stored
+	if o.replay {
+		return r, measureReplays(ctx, o, z, l, r.cpu)
+	}
 	return r, nil
 }
 

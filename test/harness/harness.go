@@ -94,6 +94,17 @@ func (p *Process) Kill() {
 // Signal sends a signal.
 func (p *Process) Signal(s os.Signal) error { return p.cmd.Process.Signal(s) }
 
+// Wait waits for the process to end. An exit code other than 0 is an error.
+func (p *Process) Wait(within time.Duration) error {
+	select {
+	case <-p.ended:
+		return p.err
+	case <-time.After(within):
+		p.Kill()
+		return fmt.Errorf("process did not end within %s", within)
+	}
+}
+
 // Stop asks the process to end and waits for it. An exit code other than 0 is an error.
 func (p *Process) Stop(within time.Duration) error {
 	if err := p.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
