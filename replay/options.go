@@ -63,6 +63,8 @@ type Options struct {
 	// CheckpointEvery is how long, at least, a checkpoint comes after the last one; 0 is 2 s.
 	CheckpointEvery time.Duration
 	Logger          *zap.Logger
+
+	skew time.Duration // see findSpan; tests set it to less than 10 min
 }
 
 func (o *Options) setDefaults() {
@@ -83,6 +85,9 @@ func (o *Options) setDefaults() {
 	}
 	if o.CheckpointEvery == 0 {
 		o.CheckpointEvery = 2 * time.Second
+	}
+	if o.skew == 0 {
+		o.skew = 10 * time.Minute
 	}
 	if o.Logger == nil {
 		o.Logger = zap.NewNop()

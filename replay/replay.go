@@ -49,6 +49,8 @@ type Replay struct {
 	done    atomic.Uint64 // position, for Progress
 	scrapes atomic.Int64
 	resumed uint64
+
+	wrapSink func(sink) sink // for tests
 }
 
 // shardsEach is how many shards there are for each chain that is worked on at once, so that all are busy till the end of a group.
@@ -135,7 +137,7 @@ func (r *Replay) open(ctx context.Context) (finished bool, err error) {
 			return false, err
 		}
 	} else {
-		if r.span, err = findSpan(ctx, r.o.Bus, r.o.Source, r.o.Since, r.o.Until); err != nil {
+		if r.span, err = findSpan(ctx, r.o.Bus, r.o.Source, r.o.Since, r.o.Until, r.o.skew); err != nil {
 			return false, err
 		}
 		r.position = r.span.First - 1
@@ -147,6 +149,9 @@ func (r *Replay) open(ctx context.Context) (finished bool, err error) {
 		v.cut = r.span.Trimmed
 	} else if r.sink, err = newFiles(&r.o); err != nil {
 		return false, err
+	}
+	if r.wrapSink != nil {
+		r.sink = r.wrapSink(r.sink)
 	}
 	if r.chains, err = newChains(ctx, r.o.Bus, r.partitions, r.span); err != nil {
 		return false, err

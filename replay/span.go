@@ -21,12 +21,9 @@ type span struct {
 	LastStored time.Time `json:"last_stored"`
 }
 
-// skew is how far the clocks of ingest, which give epochs, and of the log may be apart, and how long a request may take on its way
-// into the log.
-const skew = 10 * time.Minute
-
-// findSpan returns the span of a stream that holds everything in a selection.
-func findSpan(ctx context.Context, b *bus.Bus, source Source, since, until time.Time) (s span, err error) {
+// findSpan returns the span of a stream that holds everything between two times. Epochs are the times of ingest's clocks. Skew is
+// how far these and the log's may be apart, and how long a request may take on its way into the log.
+func findSpan(ctx context.Context, b *bus.Bus, source Source, since, until time.Time, skew time.Duration) (s span, err error) {
 	stream := source.stream()
 	first, last, err := b.Bounds(ctx, stream)
 	if err != nil {

@@ -108,6 +108,48 @@ func TestPublish(t *testing.T) {
 	})
 }
 
+func TestReplace(t *testing.T) {
+	each(t, func(t *testing.T, o Options) {
+		v := open(t, o)
+		begin(t, v)
+		publish(t, v, stage(t, v, "x/1", "one"), stage(t, v, "x/2", "two"))
+		old, fresh := stage(t, v, "x/1", "other"), stage(t, v, "x/3", "three")
+		old.Replace, fresh.Replace = true, true
+		publish(t, v, old, fresh)
+		if old.Taken || fresh.Taken {
+			t.Errorf("Taken is %v and %v, want neither", old.Taken, fresh.Taken)
+		}
+		if err := v.Abort(); err != nil {
+			t.Fatal(err)
+		}
+		want := map[string]string{
+			"x/1/a": "other", "x/1/b": "otherother", "x/2/a": "two", "x/2/b": "twotwo", "x/3/a": "three", "x/3/b": "threethree", temp: "dir",
+		}
+		if diff := cmp.Diff(want, tree(t, o.Dir)); diff != "" {
+			t.Errorf("files (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestExchangeInSteps(t *testing.T) {
+	dir := t.TempDir()
+	a, b := filepath.Join(dir, "a"), filepath.Join(dir, "b")
+	for _, name := range []string{a, b} {
+		if err := os.Mkdir(name, dirMode); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(name, "was"), []byte(filepath.Base(name)), fileMode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := exchangeInSteps(a, b); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(map[string]string{"a/was": "b", "b/was": "a"}, tree(t, dir)); diff != "" {
+		t.Errorf("files (-want +got):\n%s", diff)
+	}
+}
+
 func TestTakenPlaceIsLeftAlone(t *testing.T) {
 	tests := []struct {
 		name    string
