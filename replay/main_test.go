@@ -29,7 +29,7 @@ func begun() int64 { return time.Now().Add(-time.Minute).UnixMicro() }
 
 func openLog(t testing.TB) *bus.Bus {
 	t.Helper()
-	s, err := bus.StartServer(bus.ServerOptions{Dir: t.TempDir()})
+	s, err := bus.StartServer(t.Context(), bus.ServerOptions{Dir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}

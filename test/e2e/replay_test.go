@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/zstats/zstats/pkg/archive"
+	"github.com/zstats/zstats/pkg/checker"
 	"github.com/zstats/zstats/pkg/zstatsv1"
 	"github.com/zstats/zstats/test/harness"
 )
@@ -152,7 +153,7 @@ func (c *crowd) ship(w wire, all []*sentScrape) {
 func TestReplay(t *testing.T) {
 	args := []string{"--account", account + ":" + token, "--collect-self=false"}
 	z := startZstats(t)
-	w := wire{t, z.IngestAddr, newLedger()}
+	w := wire{t, z.IngestAddr, checker.NewBook()}
 	c := newCrowd(12)
 	c.send(w, 20, nil)
 	z.Kill()
@@ -176,7 +177,7 @@ func TestReplay(t *testing.T) {
 	}
 	close(stopLoad)
 	<-loaded
-	judge(t, z, w.ledger)
+	judge(t, z, w.book)
 	if err := z.Stop(10 * time.Second); err != nil {
 		t.Errorf("stop: %v\n%s", err, z.Output())
 	}
