@@ -93,6 +93,7 @@ func (r *Replay) Run(ctx context.Context) (report Report, err error) {
 	defer func() { err = errors.Join(err, r.close()) }()
 	finished, err := r.open(ctx)
 	if err != nil || finished {
+		r.report.Finished = finished
 		return r.report, err
 	}
 	err = r.replay(ctx)

@@ -187,7 +187,7 @@ func TestInterruptedAnywhere(t *testing.T) {
 					t.Errorf("it was interrupted %d times only", rounds)
 				}
 				sameTree(t, "after all", want, to)
-				if mustRun(t, o).Scrapes == 0 {
+				if again := mustRun(t, o); again.Scrapes == 0 || !again.Finished {
 					t.Error("once finished, it does not report what it has done")
 				}
 			})

@@ -8,6 +8,8 @@ import (
 
 // Report says what a replay has done, since its beginning, whether it was interrupted or not.
 type Report struct {
+	// Finished tells that all was done before this process began.
+	Finished bool `json:"finished_before"`
 	// Messages that were read and belong to the selection.
 	Messages int64 `json:"messages"`
 	// Scrapes in the selection, however they fared; Samples those in them that are written.

@@ -286,6 +286,9 @@ func (f *replayFlags) write(d *display, r *replay.Report, took time.Duration) er
 	}
 	var out strings.Builder
 	took = took.Round(time.Millisecond)
+	if r.Finished {
+		out.WriteString("it was finished before: ")
+	}
 	if f.verify == "" {
 		fmt.Fprintf(&out, "%s scrapes from %s messages in %s: %s written", grouped(r.Scrapes), grouped(r.Messages), took, grouped(r.Written))
 		some(&out, ", %s of them in place of others", r.Replaced)
