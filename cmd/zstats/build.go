@@ -50,7 +50,11 @@ func (p *process) buildAll() error {
 	if err != nil {
 		return err
 	}
-	p.phases = append(p.phases, in.front(), in.appenders, []actor{{"assembler", a.Run}, {"writer", w.Run}, {"notifier", n.Run}, trimmer})
+	monitor, err := p.newMonitor()
+	if err != nil {
+		return err
+	}
+	p.phases = append(p.phases, in.front(), in.appenders, []actor{{"assembler", a.Run}, {"writer", w.Run}, {"notifier", n.Run}, trimmer, monitor})
 	p.introduce(in.service.Addr(), n.Addr())
 	return nil
 }
@@ -75,7 +79,11 @@ func (p *process) buildAssembler() error {
 	if err != nil {
 		return err
 	}
-	p.phases = append(p.phases, []actor{{"assembler", a.Run}, trimmer})
+	monitor, err := p.newMonitor()
+	if err != nil {
+		return err
+	}
+	p.phases = append(p.phases, []actor{{"assembler", a.Run}, trimmer, monitor})
 	return nil
 }
 
@@ -89,7 +97,11 @@ func (p *process) buildWriter() error {
 	if err != nil {
 		return err
 	}
-	p.phases = append(p.phases, []actor{{"writer", w.Run}, trimmer})
+	monitor, err := p.newMonitor()
+	if err != nil {
+		return err
+	}
+	p.phases = append(p.phases, []actor{{"writer", w.Run}, trimmer, monitor})
 	return nil
 }
 
@@ -206,6 +218,18 @@ func (p *process) newTrimmer(rules ...bus.TrimRule) (actor, error) {
 		return actor{}, err
 	}
 	return actor{"trimmer", t.Run}, nil
+}
+
+// newMonitor makes a monitor of all stages: each of them may be the one without a process.
+func (p *process) newMonitor() (actor, error) {
+	m, err := bus.NewMonitor(bus.MonitorOptions{
+		Bus: p.bus, Stages: []bus.Stage{bus.AssemblerStage(), bus.WriterStage()}, Partitions: event.DefaultPartitions,
+		Logger: p.log, Registerer: p.registry,
+	})
+	if err != nil {
+		return actor{}, err
+	}
+	return actor{"monitor", m.Run}, nil
 }
 
 // newCollector makes a collector that scrapes this process and sends to its own ingest.

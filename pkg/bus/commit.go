@@ -110,6 +110,9 @@ func (w *Worker) publishCheckpoints(ctx context.Context, sessions []*session, ou
 	for i, s := range sessions {
 		s.token = last - uint64(len(sessions)-1-i)
 		s.written = time.Now()
+		if w.owned[s.partition] == s {
+			w.lag.committed(s.partition, s.done)
+		}
 	}
 	return nil
 }

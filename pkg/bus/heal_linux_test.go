@@ -35,7 +35,8 @@ func (l *load) run(ctx context.Context) error {
 }
 
 func (l *load) target(ctx context.Context, name string) {
-	for n := 0; ctx.Err() == nil; n++ {
+	// The pause keeps the load from filling the disk by itself while the worker is still coming back.
+	for n := 0; pause(ctx, 5*time.Millisecond); n++ {
 		m := rawMessage(name, randomBytes(3000+n%2000))
 		m.Header["Id"] = name + "/" + strconv.Itoa(n)
 		if _, err := l.appender.Append(ctx, []Message{m}); err != nil {

@@ -23,10 +23,9 @@ type partitionReader struct {
 // delivery is a message on its way from the reader to the loop.
 type delivery struct {
 	Delivery
-	reader  *partitionReader
-	from    *session
-	pending uint64 // messages behind it when it was sent
-	weight  int64  // of the budget, to be given back
+	reader *partitionReader
+	from   *session
+	weight int64 // of the budget, to be given back
 }
 
 // fault is a reader's end.
@@ -92,7 +91,7 @@ func (w *Worker) readAll(ctx context.Context, r *partitionReader) error {
 		}
 		d := delivery{
 			Delivery: Delivery{Partition: p, Message: m}, reader: r, from: s,
-			pending: reader.Pending(), weight: int64(min(len(m.Data), w.o.MaxBytes)),
+			weight: int64(min(len(m.Data), w.o.MaxBytes)),
 		}
 		if err := w.pass(ctx, d); err != nil {
 			return err

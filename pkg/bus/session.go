@@ -130,6 +130,7 @@ func (w *Worker) take(ctx context.Context, sessions []*session) error {
 	for _, s := range sessions {
 		w.o.Processor.Open(s.partition)
 		w.owned[s.partition] = s
+		w.lag.committed(s.partition, s.done)
 		w.metrics.owned(s.partition, true)
 	}
 	w.log.Debug("took partitions", zap.Int("partitions", len(sessions)))
@@ -140,6 +141,7 @@ func (w *Worker) take(ctx context.Context, sessions []*session) error {
 // drop ends a session without a word to others. What the reader still delivers of it is left aside.
 func (w *Worker) drop(s *session) {
 	delete(w.owned, s.partition)
+	w.lag.dropped(s.partition)
 	w.metrics.owned(s.partition, false)
 }
 

@@ -66,8 +66,9 @@ type PartitionStatus struct {
 	// ever was.
 	Done      uint64
 	Committed time.Time
-	// Lag is how many input messages there are behind Done.
-	Lag uint64
+	// Lag is how many input messages there are behind Done, and Oldest when the first of them was stored; zero if there is none.
+	Lag    uint64
+	Oldest time.Time
 }
 
 // StageStatus asks how far a stage has come with each of n partitions.
@@ -84,54 +85,38 @@ func (b *Bus) StageStatus(ctx context.Context, stage Stage, n int) ([]PartitionS
 }
 
 func (b *Bus) partitionStatus(ctx context.Context, stage Stage, p int) (PartitionStatus, error) {
+	s, err := b.partitionOwner(ctx, stage, p)
+	if err != nil {
+		return s, err
+	}
+	l, err := b.lag(ctx, stage.Input, stage.Subject(p), s.Done)
+	s.Lag, s.Oldest = l.Messages, l.Stored
+	return s, err
+}
+
+// partitionOwner returns what the last checkpoint of a partition says: all but its lag.
+func (b *Bus) partitionOwner(ctx context.Context, stage Stage, p int) (PartitionStatus, error) {
 	s := PartitionStatus{Partition: p}
 	out, err := b.stream(ctx, stage.Output)
 	if err != nil {
 		return s, err
 	}
 	raw, err := out.GetLastMsgForSubject(ctx, event.CheckpointSubject(stage.Name, p))
-	if err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) {
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return s, nil
+	}
+	if err != nil {
 		return s, err
 	}
-	if err == nil {
-		c := new(eventpb.Checkpoint)
-		if err := event.Unmarshal(raw.Data, c); err != nil {
-			return s, fmt.Errorf("checkpoint: %w", err)
-		}
-		s.Done, s.Committed = c.InputSequence, raw.Time
-		if !c.Released {
-			s.Worker = c.Worker
-		}
+	c := new(eventpb.Checkpoint)
+	if err := event.Unmarshal(raw.Data, c); err != nil {
+		return s, fmt.Errorf("checkpoint: %w", err)
 	}
-	s.Lag, err = b.Behind(ctx, stage.Input, stage.Subject(p), s.Done)
-	return s, err
-}
-
-// Behind returns how many messages on a subject, which may have wildcards, a stream keeps behind a sequence.
-func (b *Bus) Behind(ctx context.Context, stream, subject string, sequence uint64) (uint64, error) {
-	// Nearly always there are none, and that is cheap to see.
-	if _, err := b.Find(ctx, stream, subject, sequence+1); err != nil {
-		if errors.Is(err, ErrNotFound) {
-			return 0, nil
-		}
-		return 0, err
+	s.Done, s.Committed = c.InputSequence, raw.Time
+	if !c.Released {
+		s.Worker = c.Worker
 	}
-	s, err := b.stream(ctx, stream)
-	if err != nil {
-		return 0, err
-	}
-	consumer, err := s.CreateConsumer(ctx, jetstream.ConsumerConfig{
-		FilterSubject: subject, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: sequence + 1,
-		AckPolicy: jetstream.AckNonePolicy, MemoryStorage: true, Replicas: 1, InactiveThreshold: time.Minute,
-	})
-	if err != nil {
-		return 0, fmt.Errorf("count messages of %s: %w", stream, err)
-	}
-	info := consumer.CachedInfo()
-	if err := s.DeleteConsumer(ctx, info.Name); err != nil {
-		return 0, fmt.Errorf("count messages of %s: %w", stream, err)
-	}
-	return info.NumPending, nil
+	return s, nil
 }
 
 // Workers returns the living workers of a stage, sorted.

@@ -80,9 +80,11 @@ type WorkerOptions struct {
 	// TTL is how long a silent worker counts as alive; 0 is 6 s.
 	TTL time.Duration
 	// Refresh is the age at which a checkpoint is published again, so that trimming can follow; 0 is 10 min.
-	Refresh    time.Duration
-	Logger     *zap.Logger
-	Registerer prometheus.Registerer
+	Refresh time.Duration
+	// MeasureEvery is how often the lag is measured; 0 is 5 s.
+	MeasureEvery time.Duration
+	Logger       *zap.Logger
+	Registerer   prometheus.Registerer
 }
 
 func (o *WorkerOptions) setDefaults() {
@@ -100,6 +102,9 @@ func (o *WorkerOptions) setDefaults() {
 	}
 	if o.Refresh == 0 {
 		o.Refresh = 10 * time.Minute
+	}
+	if o.MeasureEvery == 0 {
+		o.MeasureEvery = 5 * time.Second
 	}
 	if o.Logger == nil {
 		o.Logger = zap.NewNop()
@@ -122,6 +127,7 @@ const (
 type Worker struct {
 	o       WorkerOptions
 	metrics *workerMetrics
+	lag     *workerLag
 	log     *zap.Logger
 
 	// What follows belongs to the goroutine of Run.
@@ -148,9 +154,15 @@ func NewWorker(o WorkerOptions) (*Worker, error) {
 		return nil, errors.New("worker: Bus, Stage, Partitions, Processor and ID are required")
 	}
 	o.setDefaults()
+	own := prometheus.Labels{"stage": o.Stage.Name}
+	lag := newWorkerLag(own)
+	if o.Registerer != nil {
+		o.Registerer.MustRegister(lag)
+	}
 	return &Worker{
 		o:          o,
-		metrics:    newWorkerMetrics(o.Registerer, o.Stage.Name, o.Partitions),
+		metrics:    newWorkerMetrics(o.Registerer, own, o.Partitions),
+		lag:        lag,
 		log:        o.Logger.With(zap.String("stage", o.Stage.Name), zap.String("worker", o.ID)),
 		owned:      make(map[int]*session),
 		wanted:     make(map[int]time.Time),
@@ -202,6 +214,7 @@ func (w *Worker) Run(ctx context.Context) error {
 			}
 		})
 	})
+	running.Go(func() { w.measureLag(ctx) })
 	work, cancel := outlive(ctx, grace)
 	defer cancel()
 	w.loop(ctx, work, m, changed)
@@ -274,8 +287,6 @@ func (w *Worker) waitsForRoom() bool {
 func (w *Worker) step(ctx, work context.Context, first delivery) {
 	batch := w.gather(ctx, first)
 	defer w.giveBack(batch)
-	behind := batch[len(batch)-1].pending
-	w.metrics.lag.Set(float64(behind) + float64(len(batch)))
 	batch, input := w.current(batch)
 	if len(batch) == 0 {
 		return
@@ -290,7 +301,7 @@ func (w *Worker) step(ctx, work context.Context, first delivery) {
 			return
 		}
 		w.backoff = minBackoff
-		w.metrics.committed(batch[:done], len(outputs), behind+uint64(len(batch)-done))
+		w.metrics.committed(batch[:done], len(outputs))
 		batch, input = batch[done:], input[done:]
 	}
 	w.updateState()

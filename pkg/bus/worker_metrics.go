@@ -10,23 +10,19 @@ type workerMetrics struct {
 	deliveries    *prometheus.CounterVec // by partition
 	ownership     *prometheus.GaugeVec   // by partition
 	failures      *prometheus.CounterVec // by reason
-	lag           prometheus.Gauge
 	outputs       prometheus.Counter
 	batchSize     prometheus.Histogram
 	commitSeconds prometheus.Histogram
 }
 
-func newWorkerMetrics(r prometheus.Registerer, stage string, partitions int) *workerMetrics {
-	own := prometheus.Labels{"stage": stage}
+func newWorkerMetrics(r prometheus.Registerer, own prometheus.Labels, partitions int) *workerMetrics {
 	m := &workerMetrics{
 		deliveries: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "zstats_stage_messages_total", Help: "Input messages done and committed.", ConstLabels: own}, []string{"partition"}),
-		lag: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "zstats_stage_lag_messages", Help: "Input messages of this worker's partitions that are not done.", ConstLabels: own}),
 		ownership: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "zstats_stage_partition_owned", Help: "1 if this worker owns the partition.", ConstLabels: own}, []string{"partition"}),
 		failures: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "zstats_stage_failures_total", Help: "Batches, reads and takings of partitions that failed and are tried again.", ConstLabels: own}, []string{"reason"}),
+			Name: "zstats_stage_failures_total", Help: "Batches, reads, takings of partitions and measurings of lag that failed and are tried again.", ConstLabels: own}, []string{"reason"}),
 		outputs: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "zstats_stage_outputs_total", Help: "Output messages committed.", ConstLabels: own}),
 		batchSize: prometheus.NewHistogram(prometheus.HistogramOpts{
@@ -39,11 +35,11 @@ func newWorkerMetrics(r prometheus.Registerer, stage string, partitions int) *wo
 		m.deliveries.WithLabelValues(label)
 		m.ownership.WithLabelValues(label)
 	}
-	for _, reason := range []string{"failed", "fenced", "read", "take"} {
+	for _, reason := range []string{"failed", "fenced", "read", "take", "measure"} {
 		m.failures.WithLabelValues(reason)
 	}
 	if r != nil {
-		r.MustRegister(m.deliveries, m.lag, m.ownership, m.failures, m.outputs, m.batchSize, m.commitSeconds)
+		r.MustRegister(m.deliveries, m.ownership, m.failures, m.outputs, m.batchSize, m.commitSeconds)
 	}
 	return m
 }
@@ -57,9 +53,8 @@ func (m *workerMetrics) owned(p int, yes bool) {
 	m.ownership.WithLabelValues(label).Set(0)
 }
 
-// committed counts a batch, behind which there were so many messages.
-func (m *workerMetrics) committed(batch []delivery, outputs int, behind uint64) {
-	m.lag.Set(float64(behind))
+// committed counts a batch.
+func (m *workerMetrics) committed(batch []delivery, outputs int) {
 	m.batchSize.Observe(float64(len(batch)))
 	m.outputs.Add(float64(outputs))
 	for _, d := range batch {

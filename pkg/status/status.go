@@ -5,6 +5,7 @@ package status
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/zstats/zstats/pkg/bus"
@@ -43,10 +44,10 @@ func (s *Stage) Lag() (n uint64) {
 	return n
 }
 
-// Unowned is how many partitions nobody works on.
+// Unowned is how many partitions no living worker holds.
 func (s *Stage) Unowned() (n int) {
 	for _, p := range s.Partitions {
-		if p.Worker == "" {
+		if !slices.Contains(s.Workers, p.Worker) {
 			n++
 		}
 	}
