@@ -70,7 +70,7 @@ func (m *Monitor) Run(ctx context.Context) error {
 	for i, s := range m.o.Stages {
 		meters[i] = newLagMeter(m.o.Bus, s)
 	}
-	for pause(ctx, m.o.Every) {
+	for ok := true; ok; ok = pause(ctx, m.o.Every) {
 		for _, meter := range meters {
 			if err := m.look(ctx, meter); err != nil && ctx.Err() == nil {
 				m.failed.WithLabelValues(meter.stage.Name).Inc()

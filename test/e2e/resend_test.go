@@ -12,9 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/zstats/zstats/pkg/bus"
 	"github.com/zstats/zstats/pkg/checker"
-	"github.com/zstats/zstats/pkg/event"
 	"github.com/zstats/zstats/pkg/zstatsv1"
 	"github.com/zstats/zstats/test/harness"
 )
@@ -153,7 +151,7 @@ func judge(t *testing.T, z *harness.Zstats, book *checker.Book) {
 		}
 		return nil
 	})
-	waitFor(t, "nothing is left to do", func() error { return idle(t, z) })
+	waitFor(t, "nothing is left to do", func() error { return z.Idle(t.Context()) })
 	run.Written = checker.Tree(os.DirFS(z.Files()))
 	run.Notified = readEvents(t, z.NotifierAddr)
 	report := checker.Compare(run)
@@ -161,29 +159,4 @@ func judge(t *testing.T, z *harness.Zstats, book *checker.Book) {
 	if !report.OK() {
 		t.Error("the checker found faults")
 	}
-}
-
-// idle reports which stage has something to do, by what its partitions' checkpoints say.
-func idle(t *testing.T, z *harness.Zstats) error {
-	url, err := z.LogURL()
-	if err != nil {
-		return err
-	}
-	b, err := bus.Connect(bus.Options{URL: url})
-	if err != nil {
-		return err
-	}
-	defer b.Close()
-	for _, stage := range []bus.Stage{bus.AssemblerStage(), bus.WriterStage()} {
-		partitions, err := b.StageStatus(t.Context(), stage, event.DefaultPartitions)
-		if err != nil {
-			return err
-		}
-		for _, p := range partitions {
-			if p.Lag > 0 {
-				return fmt.Errorf("stage %s lags in partition %d", stage.Name, p.Partition)
-			}
-		}
-	}
-	return nil
 }

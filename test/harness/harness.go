@@ -11,7 +11,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -204,12 +203,6 @@ func do(req *http.Request) (string, error) {
 
 // Files returns the directory of files.
 func (z *Zstats) Files() string { return filepath.Join(z.Dir, "files") }
-
-// LogURL returns the address of the embedded log, with its token. Each start has another one.
-func (z *Zstats) LogURL() (string, error) {
-	url, err := os.ReadFile(filepath.Join(z.Dir, "nats-url"))
-	return strings.TrimSpace(string(url)), err
-}
 
 // lockedBuffer is written by the process's pipes and read by tests.
 type lockedBuffer struct {
