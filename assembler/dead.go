@@ -19,7 +19,7 @@ import (
 
 // letterReasons returns all reasons of dead letters: of parts of messages, and of messages as they were.
 func letterReasons() []string {
-	return append(refusalReasons(), fold.ReasonMisplaced, fold.ReasonUndecodable, fold.ReasonPanic)
+	return append(refusalReasons(), fold.ReasonMisplaced, fold.ReasonUndecodable, fold.ReasonPanic, fold.ReasonIncomplete)
 }
 
 // maxDetail bounds a letter's detail, in bytes. A panic's stack can be long.

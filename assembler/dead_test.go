@@ -179,6 +179,7 @@ func TestPoison(t *testing.T) {
 		"no protobuf": {func(m *bus.Message) { m.Data = []byte("garbage") }, false, testTarget, fold.ReasonUndecodable, true},
 		// Nobody knows how old the mark of such a message is, so the message behind it marks again.
 		"no time":          {func(m *bus.Message) { delete(m.Header, event.HeaderReceived) }, false, testTarget, fold.ReasonUndecodable, false},
+		"no parts":         {func(m *bus.Message) { m.Data, m.Header["Zs-Parts"] = nil, "many" }, false, testTarget, fold.ReasonIncomplete, true},
 		"a panic":          {func(m *bus.Message) {}, true, testTarget, fold.ReasonPanic, true},
 		"another's name":   {func(m *bus.Message) { m.Header[event.HeaderTarget] = other.Name }, false, scrape.Target{Account: "acme", Source: "east", Name: other.Name}, fold.ReasonMisplaced, false},
 		"no name":          {func(m *bus.Message) { delete(m.Header, event.HeaderTarget) }, false, scrape.Target{Account: "unknown", Name: event.RawSubject(testTarget, testPartitions)}, fold.ReasonMisplaced, false},

@@ -18,7 +18,7 @@ const reasonSchema = "schema_lost"
 
 // markReasons returns all reasons of marks.
 func markReasons() []string {
-	return append(refusalReasons(), fold.ReasonUndecodable, fold.ReasonPanic, fold.ReasonUnfit, fold.ReasonStrict, reasonSchema)
+	return append(refusalReasons(), fold.ReasonUndecodable, fold.ReasonPanic, fold.ReasonIncomplete, fold.ReasonUnfit, fold.ReasonStrict, reasonSchema)
 }
 
 // refusalReasons returns all reasons for which the fold refuses blobs.

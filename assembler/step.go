@@ -157,6 +157,9 @@ func (s *step) rebuild(ctx context.Context, i int) error {
 	if j.fault != nil {
 		return j.fault
 	}
+	if err := j.delivery.Broken; err != nil {
+		return &fold.Poison{Reason: fold.ReasonIncomplete, Err: err}
+	}
 	m, err := fold.Decode(j.delivery.Header, j.delivery.Sequence, j.delivery.Data)
 	if err != nil {
 		return err

@@ -9,12 +9,14 @@ import (
 	"github.com/zstats/zstats/pkg/volume"
 )
 
-// reasonConflict is why a scrape becomes a dead letter beside those for which it can't be rendered: something else lies where
-// its files belong.
-const reasonConflict render.Reason = "place_taken"
+// Why a scrape becomes a dead letter beside those for which it can't be rendered.
+const (
+	reasonConflict   render.Reason = "place_taken" // something else lies where its files belong
+	reasonIncomplete render.Reason = "incomplete"  // the log has lost some of its data
+)
 
 func reasons() []render.Reason {
-	return []render.Reason{render.ReasonUndecodable, render.ReasonNoSchema, render.ReasonMismatch, reasonConflict, render.ReasonPanic}
+	return []render.Reason{render.ReasonUndecodable, render.ReasonNoSchema, render.ReasonMismatch, reasonConflict, reasonIncomplete, render.ReasonPanic}
 }
 
 // The kinds of errors that fail a batch.

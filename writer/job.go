@@ -38,6 +38,11 @@ func (w *Writer) prepare(ctx context.Context, j *job, r *render.Renderer) error 
 }
 
 func (w *Writer) stage(ctx context.Context, j *job, r *render.Renderer) error {
+	if err := j.delivery.Broken; err != nil {
+		j.target, _ = j.delivery.Header.Target() // if it says
+		j.state = new(scrape.State)              // nothing is known of it
+		return &render.Refusal{Reason: reasonIncomplete, Err: err}
+	}
 	var err error
 	if j.target, j.state, err = render.Decode(j.delivery.Header, j.delivery.Data); err != nil {
 		return err

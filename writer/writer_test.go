@@ -215,7 +215,7 @@ func checkLastLetter(t *testing.T, b *bus.Bus, d bus.Delivery, want render.Reaso
 	if !bytes.Equal(letter.Payload, d.Data) || !letter.Undecoded {
 		t.Error("the dead letter does not hold the message")
 	}
-	if want == render.ReasonUndecodable {
+	if want == render.ReasonUndecodable || want == reasonIncomplete {
 		return
 	}
 	state, err := event.DecodeState(d.Data)
@@ -235,6 +235,7 @@ func TestBadScrapesAreDeadLetters(t *testing.T) {
 		want  render.Reason
 	}{
 		{"no scrape", nil, func(m *bus.Message) { m.Data = []byte("x") }, render.ReasonUndecodable},
+		{"no parts", nil, func(m *bus.Message) { m.Data, m.Broken = nil, bus.ErrBroken }, reasonIncomplete},
 		{"no target", nil, func(m *bus.Message) { delete(m.Header, event.HeaderTarget) }, render.ReasonUndecodable},
 		{"too few values", func(in *input) { in.state.Values = in.state.Values[1:] }, nil, render.ReasonMismatch},
 		{"time of no sample", func(in *input) { in.state.Stamps = []scrape.Stamp{{Index: 532}} }, nil, render.ReasonMismatch},

@@ -21,12 +21,17 @@ type Message struct {
 	Data    []byte
 	// Sequence is the message's place in its stream. It is set when a message is read.
 	Sequence uint64
+	// Broken says why the message's data can't be had, now or later; Data is nil then. Only a Reader that was asked to delivers
+	// such messages.
+	Broken error
 }
 
 // Errors of publishing and reading. They are wrapped; test with errors.Is.
 var (
 	// ErrNotFound: there is no such message.
 	ErrNotFound = errors.New("message not found")
+	// ErrBroken: the message is there, but not all of the data that travels in front of it. It is an ErrNotFound too.
+	ErrBroken = fmt.Errorf("parts of the message are missing: %w", ErrNotFound)
 	// ErrFull: the stream has reached its limits or the server its store's. Nothing was stored.
 	ErrFull = errors.New("stream is full")
 	// ErrFenced: a condition on the last message of a subject does not hold. Nothing was stored.

@@ -11,7 +11,7 @@
 //     to a Processor and commits what comes out together with the checkpoints, exactly once.
 //
 // A message larger than one message may be travels as parts in front of it, in the same batch, and is joined again when it is
-// read; callers don't see them.
+// read; callers don't see them. Should parts be missing, a worker's Processor gets the message marked, and can bury it.
 //
 // # Exactly once
 //

@@ -74,6 +74,7 @@ func (w *Worker) readAll(ctx context.Context, r *partitionReader) error {
 		Subjects:   w.subjects(r),
 		From:       slices.Min(slices.Collect(maps.Values(r.done))) + 1,
 		MaxPending: min(w.o.MaxBytes, 16<<20),
+		Broken:     true,
 	})
 	if err != nil {
 		return err

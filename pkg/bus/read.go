@@ -78,7 +78,8 @@ func (b *Bus) stream(ctx context.Context, name string) (jetstream.Stream, error)
 	return s, nil
 }
 
-// join fetches the parts that precede a large message and puts their data into it.
+// join fetches the parts that precede a large message and puts their data into it. It is ErrBroken if they are not there, or if
+// the message doesn't say where.
 func (b *Bus) join(ctx context.Context, s jetstream.Stream, m Message) (Message, error) {
 	count, ok := m.Header[headerParts]
 	if !ok {
@@ -86,11 +87,14 @@ func (b *Bus) join(ctx context.Context, s jetstream.Stream, m Message) (Message,
 	}
 	n, err := strconv.ParseUint(count, 10, 32)
 	if err != nil || n >= m.Sequence || n > maxBatch {
-		return m, fmt.Errorf("message %d: header %s is %q", m.Sequence, headerParts, count)
+		return m, fmt.Errorf("message %d: header %s is %q: %w", m.Sequence, headerParts, count, ErrBroken)
 	}
 	data := make([]byte, 0, n*partSize)
 	for sequence := m.Sequence - n; sequence < m.Sequence; sequence++ {
 		part, err := s.GetMsg(ctx, sequence)
+		if errors.Is(err, jetstream.ErrMsgNotFound) {
+			return m, fmt.Errorf("message %d, sequence %d of %d parts: %w", m.Sequence, sequence, n, ErrBroken)
+		}
 		if err != nil {
 			return m, readError(err, "part of message "+strconv.FormatUint(m.Sequence, 10), strconv.FormatUint(sequence, 10))
 		}
@@ -99,6 +103,25 @@ func (b *Bus) join(ctx context.Context, s jetstream.Stream, m Message) (Message,
 	m.Data = data
 	delete(m.Header, headerParts)
 	return m, nil
+}
+
+// joinOrMark does the same, but marks a message as broken if it is for good.
+func (b *Bus) joinOrMark(ctx context.Context, s jetstream.Stream, m Message) (Message, error) {
+	joined, err := b.join(ctx, s, m)
+	if !errors.Is(err, ErrBroken) {
+		return joined, err
+	}
+	// A reader may be served by a replica that is ahead of the leader. Once the leader has the message it has the parts too,
+	// if anybody has.
+	if _, err := s.GetMsg(ctx, m.Sequence); err != nil {
+		return m, readError(err, s.CachedInfo().Config.Name, "sequence "+strconv.FormatUint(m.Sequence, 10))
+	}
+	joined, err = b.join(ctx, s, m)
+	if errors.Is(err, ErrBroken) {
+		m.Data, m.Broken = nil, err
+		return m, nil
+	}
+	return joined, err
 }
 
 func message(subject string, h nats.Header, data []byte, sequence uint64) Message {

@@ -22,6 +22,8 @@ type ReadOptions struct {
 	LastOfEach bool
 	// MaxPending bounds the data that is fetched ahead, in bytes; 0 is 2 MiB.
 	MaxPending int
+	// Broken says that messages are delivered, marked, of which parts are missing. Otherwise they are an error.
+	Broken bool
 }
 
 // Reader reads a stream in order, without acknowledgements. It survives lost connections and changes of the stream's leader, but not
@@ -32,6 +34,7 @@ type Reader struct {
 	stream   jetstream.Stream
 	messages jetstream.MessagesContext
 	pending  uint64
+	broken   bool
 	life     *life       // of the embedded server; the reader ends with it
 	unwatch  func() bool // ends the watch over it
 }
@@ -90,7 +93,7 @@ func (b *Bus) Read(ctx context.Context, o ReadOptions) (*Reader, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", o.Stream, err)
 	}
-	r := &Reader{bus: b, stream: s, messages: messages, life: l, unwatch: func() bool { return true }}
+	r := &Reader{bus: b, stream: s, messages: messages, broken: o.Broken, life: l, unwatch: func() bool { return true }}
 	if l != nil {
 		r.unwatch = context.AfterFunc(l.over, messages.Stop)
 	}
@@ -124,7 +127,11 @@ func (r *Reader) Next(ctx context.Context) (Message, error) {
 			return Message{}, fmt.Errorf("read %s: %w", r.name(), err)
 		}
 		r.pending = meta.NumPending
-		return r.bus.join(ctx, r.stream, message(msg.Subject(), msg.Headers(), msg.Data(), meta.Sequence.Stream))
+		m := message(msg.Subject(), msg.Headers(), msg.Data(), meta.Sequence.Stream)
+		if r.broken {
+			return r.bus.joinOrMark(ctx, r.stream, m)
+		}
+		return r.bus.join(ctx, r.stream, m)
 	}
 }
 

@@ -29,7 +29,7 @@ type Stage struct {
 // AllPartitions stands for all partitions where one is asked for.
 const AllPartitions = event.AllPartitions
 
-// Delivery is one input message.
+// Delivery is one input message, perhaps a broken one.
 type Delivery struct {
 	Partition int
 	Message

@@ -10,6 +10,7 @@ const (
 	ReasonMisplaced   = "misplaced"   // it names no target, or one whose subject is another
 	ReasonUndecodable = "undecodable" // it can't be decoded
 	ReasonPanic       = "panic"       // it makes the fold panic
+	ReasonIncomplete  = "incomplete"  // the log has lost some of its data
 )
 
 // Poison is the error of a message that can't be folded as a whole, now or later. It concerns no other message.
