@@ -238,13 +238,14 @@ func (s *settings) limits() event.Limits {
 func (s *settings) rawRule() bus.TrimRule {
 	return bus.TrimRule{
 		Stream: event.Raw, Age: s.rawAge, Bytes: int64(s.rawBytes), Reader: event.StageAssembler, ReaderOutput: event.Scrapes,
+		Subject: event.RawPartition,
 	}
 }
 
 func (s *settings) scrapesRule() bus.TrimRule {
 	return bus.TrimRule{
 		Stream: event.Scrapes, Age: s.scrapesAge(), Bytes: int64(s.scrapesBytes),
-		Reader: event.StageWriter, ReaderOutput: event.Events, Writer: event.StageAssembler,
+		Reader: event.StageWriter, ReaderOutput: event.Events, Subject: event.ScrapePartition, Writer: event.StageAssembler,
 	}
 }
 

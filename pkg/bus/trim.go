@@ -11,7 +11,6 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/zstats/zstats/pkg/event"
-	"github.com/zstats/zstats/pkg/event/eventpb"
 	"github.com/zstats/zstats/pkg/failpoint"
 )
 
@@ -25,6 +24,8 @@ type TrimRule struct {
 	Bytes int64
 	// Reader is the stage that reads the stream and ReaderOutput the stream with its checkpoints; empty if there is none.
 	Reader, ReaderOutput string
+	// Subject matches the reader's input of a partition. Without it all counts as the partition's.
+	Subject func(p int) string
 	// Writer is the stage whose checkpoints are in the stream; empty if there is none.
 	Writer string
 }
@@ -34,7 +35,7 @@ type TrimmerOptions struct {
 	Bus        *Bus
 	Partitions int
 	Rules      []TrimRule
-	// Every is the period; 0 is a minute.
+	// Every is the period; 0 is a minute. Streams that near their bytes are looked at every two seconds.
 	Every      time.Duration
 	Logger     *zap.Logger
 	Registerer prometheus.Registerer
@@ -48,9 +49,14 @@ type Trimmer struct {
 	failed  *prometheus.CounterVec
 }
 
-// freshness is the age below which nothing is removed even if a stream is over its bytes: a message's parts and the
-// checkpoint that covers it are surely on the same side of the cut.
-const freshness = time.Minute
+const (
+	// freshness is the age below which nothing is removed even if a stream is over its bytes. What is not done is safe without it:
+	// it never goes. This is for those who look back: an ingest that asks whether a write of unknown outcome is there, which it
+	// does within the time that a write may take, 10 s; and subscribers to events that are a moment late.
+	freshness = 10 * time.Second
+	// hurry is how often streams are looked at that have a limit of bytes.
+	hurry = 2 * time.Second
+)
 
 // NewTrimmer returns a trimmer.
 func NewTrimmer(o TrimmerOptions) (*Trimmer, error) {
@@ -83,21 +89,33 @@ func NewTrimmer(o TrimmerOptions) (*Trimmer, error) {
 
 // Run trims now and then periodically, until ctx ends. A process that never lives for a period trims too.
 func (t *Trimmer) Run(ctx context.Context) error {
-	for ok := true; ok; ok = pause(ctx, t.o.Every) {
+	var last time.Time // that all was trimmed
+	for ok := true; ok; ok = pause(ctx, min(t.o.Every, hurry)) {
+		now := time.Now()
+		all := now.Sub(last) >= t.o.Every
+		if all {
+			last = now
+		}
 		for _, r := range t.o.Rules {
-			n, err := t.trim(ctx, r, time.Now())
-			t.trimmed.WithLabelValues(r.Stream).Add(float64(n))
-			if err != nil && ctx.Err() == nil {
-				t.failed.WithLabelValues(r.Stream).Inc()
-				t.log.Warn("trimming failed, trying again later", zap.String("stream", r.Stream), zap.Error(err))
+			if all || r.Bytes > 0 {
+				t.apply(ctx, r, now, all)
 			}
 		}
 	}
 	return nil
 }
 
-// trim applies one rule and returns how many messages it removed.
-func (t *Trimmer) trim(ctx context.Context, r TrimRule, now time.Time) (uint64, error) {
+func (t *Trimmer) apply(ctx context.Context, r TrimRule, now time.Time, all bool) {
+	n, err := t.trim(ctx, r, now, all)
+	t.trimmed.WithLabelValues(r.Stream).Add(float64(n))
+	if err != nil && ctx.Err() == nil {
+		t.failed.WithLabelValues(r.Stream).Inc()
+		t.log.Warn("trimming failed, trying again later", zap.String("stream", r.Stream), zap.Error(err))
+	}
+}
+
+// trim applies one rule, but only to a stream that nears its bytes unless all is set. It returns how many messages it removed.
+func (t *Trimmer) trim(ctx context.Context, r TrimRule, now time.Time, all bool) (uint64, error) {
 	s, err := t.o.Bus.stream(ctx, r.Stream)
 	if err != nil {
 		return 0, err
@@ -106,101 +124,70 @@ func (t *Trimmer) trim(ctx context.Context, r TrimRule, now time.Time) (uint64, 
 	if err != nil {
 		return 0, fmt.Errorf("stream %s: %w", r.Stream, err)
 	}
-	keep, err := t.wanted(ctx, s, r, info.State, now)
-	if err != nil || keep <= info.State.FirstSeq {
-		return 0, err
-	}
-	needed, err := t.needed(ctx, r)
-	if err != nil {
-		return 0, err
-	}
-	if keep = min(keep, needed); keep <= info.State.FirstSeq {
+	before := info.State
+	if !all && r.excess(before) <= 0 {
 		return 0, nil
 	}
+	keep, err := t.cut(ctx, s, r, before, now)
+	if err != nil || keep <= before.FirstSeq {
+		return 0, err
+	}
 	failpoint.HitIn("trim.before", r.Stream)
-	if err := s.Purge(ctx, jetstream.WithPurgeSequence(keep)); err != nil {
-		return 0, fmt.Errorf("purge %s up to %d: %w", r.Stream, keep, err)
+	if err := t.purge(ctx, s, r, before, keep); err != nil {
+		return 0, err
 	}
 	failpoint.HitIn("trim.after", r.Stream)
-	t.log.Debug("trimmed", zap.String("stream", r.Stream), zap.Uint64("first", keep))
-	return keep - info.State.FirstSeq, nil
-}
-
-// wanted returns the first sequence to keep by age and bytes.
-func (t *Trimmer) wanted(ctx context.Context, s jetstream.Stream, r TrimRule, state jetstream.StreamState, now time.Time) (uint64, error) {
-	keep, err := firstSince(ctx, s, state, now.Add(-r.Age))
-	if err != nil || r.Bytes == 0 || state.Msgs == 0 {
-		return keep, err
-	}
-	excess := int64(state.Bytes) - r.Bytes/5*4
-	if excess <= 0 {
-		return keep, nil
-	}
-	// Messages of one stream are alike enough: in the long run the average size frees what has to be freed.
-	share := float64(excess) / float64(state.Bytes)
-	over := state.FirstSeq + uint64(share*float64(state.Msgs))
-	fresh, err := firstSince(ctx, s, state, now.Add(-freshness))
-	return max(keep, min(over, fresh)), err
-}
-
-// firstSince returns the sequence of the first message stored at or after a time, by bisection: sequences and times ascend
-// together.
-func firstSince(ctx context.Context, s jetstream.Stream, state jetstream.StreamState, since time.Time) (uint64, error) {
-	low, high := state.FirstSeq, state.LastSeq+1 // the answer lies in [low, high]
-	for low < high {
-		mid := low + (high-low)/2
-		m, err := s.GetMsg(ctx, mid, jetstream.WithGetMsgSubject(">")) // the first message from mid on
-		switch {
-		case errors.Is(err, jetstream.ErrMsgNotFound):
-			high = mid
-		case err != nil:
-			return 0, fmt.Errorf("find the first message since %s: sequence %d: %w", since.UTC().Format(time.RFC3339), mid, err)
-		case m.Time.Before(since):
-			low = m.Sequence + 1
-		default:
-			high = mid
-		}
-	}
-	return low, nil
-}
-
-// needed returns the first sequence that some checkpoint needs: the oldest input that a reader has not done, and the oldest
-// checkpoint that lies in the stream itself.
-func (t *Trimmer) needed(ctx context.Context, r TrimRule) (uint64, error) {
-	first := ^uint64(0)
-	for p := range t.o.Partitions {
-		if r.Reader != "" {
-			done, _, err := t.checkpoint(ctx, r.ReaderOutput, r.Reader, p)
-			if err != nil {
-				return 0, err
-			}
-			first = min(first, done+1)
-		}
-		if r.Writer != "" {
-			_, sequence, err := t.checkpoint(ctx, r.Stream, r.Writer, p)
-			if err != nil {
-				return 0, err
-			}
-			if sequence > 0 {
-				first = min(first, sequence)
-			}
-		}
-	}
-	return first, nil
-}
-
-// checkpoint returns the input sequence of the last checkpoint of a partition and its own; zeros if there is none.
-func (t *Trimmer) checkpoint(ctx context.Context, stream, stage string, p int) (done, sequence uint64, err error) {
-	m, err := t.o.Bus.Last(ctx, stream, event.CheckpointSubject(stage, p))
-	if errors.Is(err, ErrNotFound) {
-		return 0, 0, nil
-	}
+	info, err = s.Info(ctx)
 	if err != nil {
-		return 0, 0, err
+		return 0, fmt.Errorf("stream %s: %w", r.Stream, err)
 	}
-	c := new(eventpb.Checkpoint)
-	if err := event.Unmarshal(m.Data, c); err != nil {
-		return 0, 0, fmt.Errorf("checkpoint of stage %s, partition %d: %w", stage, p, err)
+	n := removed(before, info.State)
+	t.log.Debug("trimmed", zap.String("stream", r.Stream), zap.Uint64("first", info.State.FirstSeq), zap.Uint64("messages", n))
+	return n, nil
+}
+
+// removed returns how many messages went between two states.
+func removed(before, after jetstream.StreamState) uint64 {
+	if all := before.Msgs + (after.LastSeq - before.LastSeq); all > after.Msgs {
+		return all - after.Msgs
 	}
-	return c.InputSequence, m.Sequence, nil
+	return 0
+}
+
+// purge removes all before keep but the last checkpoints.
+func (t *Trimmer) purge(ctx context.Context, s jetstream.Stream, r TrimRule, state jetstream.StreamState, keep uint64) error {
+	held, err := t.oldestCheckpoint(ctx, r)
+	if err != nil {
+		return err
+	}
+	if front := min(keep, held); front > state.FirstSeq {
+		if err := s.Purge(ctx, jetstream.WithPurgeSequence(front)); err != nil {
+			return fmt.Errorf("purge %s up to %d: %w", r.Stream, front, err)
+		}
+	}
+	if held >= keep || r.excess(state) <= 0 {
+		return nil
+	}
+	return t.purgeAround(ctx, s, r, keep)
+}
+
+// purgeAround removes all before keep but the last checkpoints where such a one is in the way, of a partition that has long had
+// nothing to do. It is published again some day, but could not be if the stream were full by then. It costs the server more than
+// to purge the front, since it can't drop whole files.
+func (t *Trimmer) purgeAround(ctx context.Context, s jetstream.Stream, r TrimRule, keep uint64) error {
+	for _, subject := range s.CachedInfo().Config.Subjects {
+		if subject == event.Checkpoints(r.Writer) {
+			continue
+		}
+		if err := s.Purge(ctx, jetstream.WithPurgeSubject(subject), jetstream.WithPurgeSequence(keep)); err != nil {
+			return fmt.Errorf("purge %s of %s up to %d: %w", subject, r.Stream, keep, err)
+		}
+	}
+	for p := range t.o.Partitions {
+		subject := event.CheckpointSubject(r.Writer, p)
+		if err := s.Purge(ctx, jetstream.WithPurgeSubject(subject), jetstream.WithPurgeKeep(1)); err != nil {
+			return fmt.Errorf("purge all but the last of %s: %w", subject, err)
+		}
+	}
+	return nil
 }

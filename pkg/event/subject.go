@@ -123,6 +123,9 @@ func CheckpointSubject(stage string, p int) string {
 	return "zs.ckpt." + stage + "." + strconv.Itoa(p)
 }
 
+// Checkpoints matches the checkpoints of all partitions of a stage.
+func Checkpoints(stage string) string { return "zs.ckpt." + stage + ".*" }
+
 // PartSubject is the subject of the parts of a message that is too large for one, in the stream that holds the message.
 func PartSubject(stream string) string { return "zs.part." + stream }
 

@@ -32,12 +32,12 @@ func Topology(l Limits) []Stream {
 		{Name: Raw, Subjects: []string{"zs.raw.>", PartSubject(Raw)}, MaxBytes: l.RawBytes},
 		{
 			Name:     Scrapes,
-			Subjects: []string{"zs.scrape.>", "zs.ckpt." + StageAssembler + ".*", PartSubject(Scrapes)},
+			Subjects: []string{"zs.scrape.>", Checkpoints(StageAssembler), PartSubject(Scrapes)},
 			MaxBytes: l.ScrapesBytes,
 		},
 		{
 			Name:     Events,
-			Subjects: []string{"zs.event.>", "zs.ckpt." + StageWriter + ".*", PartSubject(Events)},
+			Subjects: []string{"zs.event.>", Checkpoints(StageWriter), PartSubject(Events)},
 			MaxBytes: l.EventsBytes,
 		},
 		{
