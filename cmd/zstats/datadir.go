@@ -93,6 +93,7 @@ func (d *dataDir) defaultToken() (string, error) {
 	d.freshToken = true
 	token := rand.Text()
 	if err := os.WriteFile(path, []byte(token+"\n"), 0o600); err != nil {
+		_ = os.Remove(path) // half a token would be taken for a whole one
 		return "", fmt.Errorf("token file: %w", err)
 	}
 	return token, nil

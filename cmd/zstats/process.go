@@ -8,6 +8,8 @@ import (
 	"io"
 	"os"
 	"runtime/debug"
+	"strings"
+	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -115,17 +117,32 @@ func (p *process) serve(ctx context.Context, build func(*process) error) error {
 	return runPhases(ctx, stopWithin, p.phases...)
 }
 
-// open opens the log, and makes what is missing of it. External servers are waited for.
+// open opens the log, and makes what is missing of it. What others or the disk keep from being done is waited for.
 func (p *process) open(ctx context.Context) error {
 	if p.settings.natsURL == "" {
-		if err := p.embed(ctx); err != nil {
+		if err := p.retry(ctx, noRoom, p.embed); err != nil {
 			return err
 		}
 	}
+	return p.retry(ctx, mayPass, p.connect)
+}
+
+// noRoom reports whether an error is that of a full disk. NATS tells of it in words only.
+func noRoom(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || strings.Contains(err.Error(), syscall.ENOSPC.Error())
+}
+
+// mayPass reports whether an error of the log may pass without anybody changing the configuration.
+func mayPass(err error) bool {
+	return !errors.Is(err, bus.ErrIncompatible) && !errors.Is(err, bus.ErrUnauthorized)
+}
+
+// retry does something for the log until it succeeds, fails for good or ctx ends. The process says meanwhile that it is not ready.
+func (p *process) retry(ctx context.Context, passing func(error) bool, do func(context.Context) error) error {
 	const longest = 5 * time.Second
 	for pause := 250 * time.Millisecond; ; pause = min(2*pause, longest) {
-		err := p.connect(ctx)
-		if err == nil || p.server != nil || ctx.Err() != nil || errors.Is(err, bus.ErrIncompatible) || errors.Is(err, bus.ErrUnauthorized) {
+		err := do(ctx)
+		if err == nil || ctx.Err() != nil || !passing(err) {
 			return err
 		}
 		p.admin.SetState(fmt.Errorf("the log can't be used yet: %w", err))
@@ -137,13 +154,15 @@ func (p *process) open(ctx context.Context) error {
 	}
 }
 
-// embed starts the embedded server on the data directory, and says there where tools can reach it.
+// embed starts the embedded server on the data directory, unless it runs, and says there where tools can reach it.
 func (p *process) embed(ctx context.Context) (err error) {
-	p.server, err = bus.StartServer(ctx, bus.ServerOptions{
-		Dir: p.dir.log(), Token: rand.Text(), Reserve: int64(p.settings.logReserve), Logger: p.log, Registerer: p.registry,
-	})
-	if err != nil {
-		return err
+	if p.server == nil {
+		p.server, err = bus.StartServer(ctx, bus.ServerOptions{
+			Dir: p.dir.log(), Token: rand.Text(), Reserve: int64(p.settings.logReserve), Logger: p.log, Registerer: p.registry,
+		})
+		if err != nil {
+			return err
+		}
 	}
 	return p.dir.writeURL(p.server.URL())
 }

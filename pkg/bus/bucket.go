@@ -16,20 +16,43 @@ type Bucket struct {
 	name string
 }
 
-// Bucket opens the bucket with the given name, making it if it is missing. A value lives for ttl after its last Put.
+// Bucket opens the bucket with the given name, making it if it is missing and giving its values another life where ttl says so. A
+// value lives for ttl after its last Put.
 func (b *Bus) Bucket(ctx context.Context, name string, ttl time.Duration) (*Bucket, error) {
-	kv, err := b.js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{
+	want := jetstream.KeyValueConfig{
 		Bucket:         name,
 		TTL:            ttl,
 		LimitMarkerTTL: max(ttl, time.Minute),
 		History:        1,
 		Replicas:       b.replicas,
 		Storage:        jetstream.FileStorage,
-	})
+	}
+	kv, err := b.js.KeyValue(ctx, name)
+	if err == nil {
+		err = b.updateBucket(ctx, kv, want)
+	} else if errors.Is(err, jetstream.ErrBucketNotFound) {
+		kv, err = b.js.CreateOrUpdateKeyValue(ctx, want) // another process may be making it
+	}
 	if err != nil {
 		return nil, fmt.Errorf("bucket %s: %w", name, err)
 	}
 	return &Bucket{bus: b, kv: kv, name: name}, nil
+}
+
+// updateBucket brings a bucket to what is wanted. One that is right already is left alone, since an update writes to a disk that may
+// be full. Copies are only added: to take them away needs hands, as with streams.
+func (b *Bus) updateBucket(ctx context.Context, kv jetstream.KeyValue, want jetstream.KeyValueConfig) error {
+	have, err := kv.Status(ctx)
+	if err != nil {
+		return err
+	}
+	c := have.Config()
+	want.Replicas = max(want.Replicas, c.Replicas)
+	if c.TTL == want.TTL && c.LimitMarkerTTL == want.LimitMarkerTTL && c.Replicas == want.Replicas {
+		return nil
+	}
+	_, err = b.js.UpdateKeyValue(ctx, want)
+	return err
 }
 
 // Put sets a value.

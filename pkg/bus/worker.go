@@ -194,15 +194,12 @@ func (w *Worker) setState(err error) {
 	w.mu.Unlock()
 }
 
-// Run works until ctx ends; then it commits what it has in hand, releases its partitions and returns nil. An error is
-// returned only if the worker can't be announced in the first place.
+// Run works until ctx ends; then it commits what it has in hand, releases its partitions and returns nil. There is no other end:
+// what fails is tried again, and Ready says why.
 func (w *Worker) Run(ctx context.Context) error {
-	m, err := joinMembers(ctx, w.o.Bus, w.o.Stage.Name, w.o.ID, w.o.TTL, w.log)
-	if ctx.Err() != nil {
+	m := w.join(ctx)
+	if m == nil {
 		return nil // stopped before anything was taken
-	}
-	if err != nil {
-		return err
 	}
 	changed := make(chan struct{}, 1)
 	var running sync.WaitGroup
@@ -224,6 +221,24 @@ func (w *Worker) Run(ctx context.Context) error {
 		w.log.Warn("leaving failed, others will notice in a while", zap.Error(err))
 	}
 	return nil
+}
+
+// join announces the worker to the others, and goes on trying until ctx ends; then the result is nil.
+func (w *Worker) join(ctx context.Context) *members {
+	for wait := minBackoff; ; wait = min(2*wait, maxBackoff) {
+		m, err := joinMembers(ctx, w.o.Bus, w.o.Stage.Name, w.o.ID, w.o.TTL, w.log)
+		if err == nil {
+			return m
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+		w.setState(fmt.Errorf("can't be announced to the other workers: %w", err))
+		w.log.Warn("announcing this worker failed, trying again", zap.Duration("pause", wait), zap.Error(err))
+		if !pause(ctx, wait) {
+			return nil
+		}
+	}
 }
 
 // outlive returns a context that ends a while after ctx does.

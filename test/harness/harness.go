@@ -196,10 +196,15 @@ func do(req *http.Request) (string, error) {
 		return "", err
 	}
 	if resp.StatusCode != http.StatusOK {
-		return "", fmt.Errorf("%s: %s: %s", req.URL.Path, resp.Status, body)
+		return "", &statusError{fmt.Sprintf("%s: %s: %s", req.URL.Path, resp.Status, body)}
 	}
 	return string(body), nil
 }
+
+// statusError is an answer other than 200.
+type statusError struct{ text string }
+
+func (e *statusError) Error() string { return e.text }
 
 // Files returns the directory of files.
 func (z *Zstats) Files() string { return filepath.Join(z.Dir, "files") }

@@ -1,6 +1,9 @@
 package harness
 
-import "context"
+import (
+	"context"
+	"errors"
+)
 
 // Service is a running subcommand of zstats that serves until it is stopped.
 type Service struct {
@@ -34,4 +37,14 @@ func (s *Service) WaitReady(ctx context.Context) error {
 // Metrics returns the text of /metrics.
 func (s *Service) Metrics(ctx context.Context) (string, error) {
 	return httpGet(ctx, "http://"+s.AdminAddr+"/metrics")
+}
+
+// Ready reports whether /-/ready answers 200 now; the error is that of a process that does not answer at all.
+func (s *Service) Ready(ctx context.Context) (bool, error) {
+	_, err := httpGet(ctx, "http://"+s.AdminAddr+"/-/ready")
+	var refused *statusError
+	if errors.As(err, &refused) {
+		return false, nil
+	}
+	return err == nil, err
 }
