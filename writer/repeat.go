@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"syscall"
 
 	"github.com/zstats/zstats/pkg/archive"
@@ -22,7 +23,7 @@ func (w *Writer) settle(j *job) error {
 		j.repeat, j.data = true, size
 		return nil
 	}
-	if !isContent(err) {
+	if !isContent(err) || w.isGone(j) {
 		return fmt.Errorf("look at what lies in %s: %w", j.paths.Dir, err)
 	}
 	j.refused = &render.Refusal{Reason: reasonConflict, Err: fmt.Errorf("%s is left as it is: %w", j.paths.Dir, err)}
@@ -45,6 +46,13 @@ func (w *Writer) findSame(j *job) (int64, error) {
 		return 0, err
 	}
 	return info.Size(), nil
+}
+
+// isGone reports whether what had the job's place has left it: an old scrape may be removed at any moment. The batch is tried
+// again then.
+func (w *Writer) isGone(j *job) bool {
+	_, err := os.Lstat(filepath.Join(w.o.Dir, j.paths.Dir))
+	return errors.Is(err, fs.ErrNotExist)
 }
 
 // isContent tells an error that says what lies on the disk from one of the disk.

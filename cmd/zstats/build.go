@@ -54,7 +54,12 @@ func (p *process) buildAll() error {
 	if err != nil {
 		return err
 	}
-	p.phases = append(p.phases, in.front(), in.appenders, []actor{{"assembler", a.Run}, {"writer", w.Run}, {"notifier", n.Run}, trimmer, monitor})
+	old, err := p.newRetention()
+	if err != nil {
+		return err
+	}
+	last := append([]actor{{"assembler", a.Run}, {"writer", w.Run}, {"notifier", n.Run}, trimmer, monitor}, old...)
+	p.phases = append(p.phases, in.front(), in.appenders, last)
 	p.introduce(in.service.Addr(), n.Addr())
 	return nil
 }
@@ -101,7 +106,11 @@ func (p *process) buildWriter() error {
 	if err != nil {
 		return err
 	}
-	p.phases = append(p.phases, []actor{{"writer", w.Run}, trimmer, monitor})
+	old, err := p.newRetention()
+	if err != nil {
+		return err
+	}
+	p.phases = append(p.phases, append([]actor{{"writer", w.Run}, trimmer, monitor}, old...))
 	return nil
 }
 

@@ -115,7 +115,7 @@ A stop by SIGTERM or Ctrl-C finishes what was taken and exits with 0.`,
 			if s.collectSelf && s.collectSelfInterval.Seconds() < 1 {
 				return fmt.Errorf("collect-self.interval is %s: it must be at least a second", s.collectSelfInterval)
 			}
-			return firstError(s.validateIngest(), s.validateNotifier())
+			return firstError(s.validateIngest(), s.validateNotifier(), s.validateRetention())
 		},
 		build: (*process).buildAll,
 		alone: true,
@@ -160,8 +160,8 @@ func writerService() service {
 		long: `Write the scrapes in the log on external NATS servers to files in DIR/files, and tell of each one in the log. Any
 number of them share the work, on one shared directory; they may come and go at any time.`,
 		example:  `  zstats writer --nats-url nats://nats-1:4222,nats://nats-2:4222 --nats.replicas 3 --data-dir /var/lib/zstats`,
-		groups:   []group{commonFlags, logFlags, streamFlags, workerFlags, writerFlags, dataDirFlag},
-		validate: needNATS,
+		groups:   []group{commonFlags, logFlags, streamFlags, workerFlags, writerFlags, retentionFlags, dataDirFlag},
+		validate: func(s *settings) error { return firstError(needNATS(s), s.validateRetention()) },
 		build:    (*process).buildWriter,
 	}
 }

@@ -54,6 +54,7 @@ type settings struct {
 	strict         []string
 	writerCache    size
 	writerReserve  size
+	retention      retentionSettings
 
 	collectSelf         bool
 	collectSelfInterval time.Duration
@@ -157,7 +158,7 @@ func collectSelfFlags(s *settings, f *pflag.FlagSet) {
 func allGroups() []group {
 	return []group{
 		commonFlags, logFlags, streamFlags, accountFlags, ingestFlags, notifierFlags, workerFlags, assemblerFlags, writerFlags,
-		dataDirFlag, embeddedFlags, collectSelfFlags,
+		retentionFlags, dataDirFlag, embeddedFlags, collectSelfFlags,
 	}
 }
 

@@ -13,6 +13,18 @@ import (
 // AccountDir returns the directory of an account.
 func AccountDir(account string) string { return escape(account) }
 
+// ParseAccountDir returns the account that a directory belongs to. It fails for a name that AccountDir never returns.
+func ParseAccountDir(dir string) (string, error) {
+	account, err := unescape(dir)
+	if err == nil && AccountDir(account) != dir {
+		err = fmt.Errorf("account %q belongs in %q", account, AccountDir(account))
+	}
+	if err != nil {
+		return "", fmt.Errorf("archive: %q is no account's directory: %w", dir, err)
+	}
+	return account, nil
+}
+
 // AccountDirs lists the directories of accounts, by name. Whatever begins with a dot is left out.
 func AccountDirs(fsys fs.FS) ([]string, error) {
 	return directories(fsys, ".", func(name string) bool { return !strings.HasPrefix(name, ".") })

@@ -36,6 +36,8 @@ func Names() []string {
 		// Files: the steps of a group, see package volume, and the directory in which it stages.
 		"volume/staged", "volume/written", "volume/durable", "volume/placed", "volume/named",
 		"volume.claim.locked", "volume.claim.emptied", "volume.sweep.renamed", "volume.sweep.emptied",
+		// Files that are removed because they are old.
+		"volume/moved", "volume/gone",
 		// What the writer can't write.
 		"writer.letters.before", "writer.letters.after",
 
