@@ -136,6 +136,39 @@ func TestRepeatIsLeftAsItIs(t *testing.T) {
 	checkCounts(t, again, map[string]float64{"scrapes": 0, "repeats": 6})
 }
 
+// TestRepeatIsRemoved removes, for its age, what a repeated batch has just found in its place. The batch fails, and the next
+// try writes the scrape again: nobody was told of it yet.
+func TestRepeatIsRemoved(t *testing.T) {
+	b := newLog(t, t.TempDir())
+	inputs := node(t, 2, 2)
+	announce(t, b, inputs)
+	batch := deliveries(t, inputs)
+	dir := t.TempDir()
+	first := newWriter(t, Options{Bus: b, Dir: dir})
+	if _, err := first.Process(t.Context(), batch); err != nil {
+		t.Fatal(err)
+	}
+	again := newWriter(t, Options{Bus: b, Dir: dir, hook: func(s volume.Step) error {
+		if s == volume.Named {
+			return os.RemoveAll(filepath.Join(dir, archive.ScrapePaths(inputs[0].target, inputs[0].state.Epoch).Dir))
+		}
+		return nil
+	}})
+	if _, err := again.Process(t.Context(), batch); err == nil {
+		t.Error("the batch is done although a scrape of it is gone")
+	}
+	if n := count(t, b, event.Dead, event.DeadSubject(inputs[0].target)); n != 0 {
+		t.Errorf("%d dead letters, want none", n)
+	}
+	last := newWriter(t, Options{Bus: b, Dir: dir})
+	outputs, err := last.Process(t.Context(), batch)
+	if err != nil || len(outputs) != len(batch) {
+		t.Fatalf("%d outputs, %v", len(outputs), err)
+	}
+	checkTree(t, dir, inputs)
+	checkCounts(t, last, map[string]float64{"scrapes": 1, "repeats": 3})
+}
+
 func TestTakenPlaceIsADeadLetter(t *testing.T) {
 	tests := []struct {
 		name   string

@@ -27,6 +27,8 @@ type checkFlags struct {
 	log      logSource
 	within   time.Duration
 	json     bool
+	// retention: old files were removed.
+	retention bool
 }
 
 func checkCommand() *cobra.Command {
@@ -39,7 +41,8 @@ belongs. With the ledgers of collectors (zstats collect --ledger) also those tha
 has sent; with the log or a notifier also those without an event, and events without a scrape.
 
 What was acknowledged may also lie in the dead letters. Only the log (--data-dir or --nats-url) can tell; without it such a
-scrape counts as lost. On a running system, wait until no stage lags: what is under way would be reported.
+scrape counts as lost. On a running system, wait until no stage lags: what is under way would be reported. Where old files
+are removed, say so with --retention.
 
 The exit code is 0 if nothing is wrong, 1 if something is, 2 for wrong usage.`,
 		Example: `  zstats check --data-dir ./data
@@ -58,6 +61,7 @@ The exit code is 0 if nothing is wrong, 1 if something is, 2 for wrong usage.`,
 	flags.StringVar(&f.log.natsURL, "nats-url", "", "external NATS servers with the events and the dead letters")
 	flags.StringVar(&f.log.natsCredentials, "nats.credentials", "", "NATS credentials file")
 	flags.DurationVar(&f.within, "timeout", 5*time.Minute, "most time for reading events and dead letters")
+	flags.BoolVar(&f.retention, "retention", false, "old files are removed (--retention.age, --retention.bytes): count what is missing before a target's first file, don't report it")
 	flags.BoolVar(&f.json, "json", false, "write one JSON object")
 	return cmd
 }
@@ -69,7 +73,7 @@ func (f *checkFlags) run(ctx context.Context, out io.Writer) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, f.within)
 	defer cancel()
-	var r checker.Run
+	r := checker.Run{Retention: f.retention}
 	if err := f.readLedgers(&r); err != nil {
 		return err
 	}
@@ -171,6 +175,7 @@ type checkReport struct {
 	Written      int            `json:"written"`
 	Notified     int            `json:"notified"`
 	Dead         int            `json:"dead"`
+	Removed      int            `json:"removed"`
 	Inferred     int            `json:"inferred"`
 	Findings     []checkFinding `json:"findings"`
 }
@@ -191,7 +196,7 @@ func (f *checkFlags) print(out io.Writer, r checker.Report) error {
 	}
 	j := checkReport{
 		OK: r.OK(), Sent: r.Sent, Acknowledged: r.Acknowledged, Written: r.Written, Notified: r.Notified, Dead: r.Dead,
-		Inferred: r.Inferred, Findings: make([]checkFinding, 0, len(r.Findings)),
+		Removed: r.Removed, Inferred: r.Inferred, Findings: make([]checkFinding, 0, len(r.Findings)),
 	}
 	for _, x := range r.Findings {
 		j.Findings = append(j.Findings, checkFinding{

@@ -1,14 +1,17 @@
 package main
 
 import (
+	"maps"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/spf13/pflag"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest"
 
 	"github.com/zstats/zstats/pkg/config"
+	"github.com/zstats/zstats/writer/retention"
 )
 
 // defaults returns the settings of a service without flags.
@@ -51,6 +54,14 @@ func TestServicesRefuse(t *testing.T) {
 		{runService(), func(s *settings) { s.ingestTLS.cert = "x" }, "ingest.tls-key"},
 		{ingestService(), func(s *settings) { s.natsURL = "nats://h" }, "--account"},
 		{ingestService(), func(s *settings) { s.accounts = []string{"a:b"} }, "--nats-url"},
+		{runService(), func(s *settings) { s.retention.accounts = []string{"acme"} }, "NAME:age=720h,bytes=10GiB"},
+		{runService(), func(s *settings) { s.retention.accounts = []string{"acme:age=1h", "acme:bytes=1"} }, "limits already"},
+		{runService(), func(s *settings) { s.retention.accounts = []string{"acme:age=1h,age=2h"} }, "twice"},
+		{runService(), func(s *settings) { s.retention.accounts = []string{"acme:weight=3"} }, "no limit"},
+		{runService(), func(s *settings) { s.retention.accounts = []string{"acme:age=-1h"} }, "negative"},
+		{runService(), func(s *settings) { s.retention.accounts = []string{"acme:bytes=much"} }, "no size"},
+		{runService(), func(s *settings) { s.retention.age = -1 }, "retention.age"},
+		{writerService(), func(s *settings) { s.natsURL, s.retention.interval = "nats://h", 0 }, "retention.interval"},
 		{assemblerService(), func(*settings) {}, "--nats-url"},
 		{writerService(), func(*settings) {}, "--nats-url"},
 		{notifierService(), func(*settings) {}, "--nats-url"},
@@ -61,6 +72,26 @@ func TestServicesRefuse(t *testing.T) {
 		if err := tt.service.validate(s); err == nil || !strings.Contains(err.Error(), tt.says) {
 			t.Errorf("%s: error %v, want one that says %q", tt.service.use, err, tt.says)
 		}
+	}
+}
+
+func TestRetentionSettings(t *testing.T) {
+	s := defaults(t)
+	o, err := s.retention.options()
+	if err != nil || !o.Off() {
+		t.Errorf("by default: %+v, %v; want it off", o, err)
+	}
+	s.retention.age, s.retention.bytes = 720*time.Hour, 1<<40
+	s.retention.accounts = []string{"acme:bytes=10GiB", "big:age=0,bytes=0", "short:age=1h"}
+	o, err = s.retention.options()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]retention.Limits{
+		"acme": {Age: 720 * time.Hour, Bytes: 10 << 30}, "big": {}, "short": {Age: time.Hour, Bytes: 1 << 40},
+	}
+	if !maps.Equal(o.Accounts, want) || o.Limits != (retention.Limits{Age: 720 * time.Hour, Bytes: 1 << 40}) {
+		t.Errorf("limits are %+v and %+v", o.Limits, o.Accounts)
 	}
 }
 

@@ -16,17 +16,24 @@ func Compare(run Run) Report {
 		known:   make(map[scrape.Target]bool),
 		written: make(map[id][]Written, len(run.Written)),
 		dead:    make(map[id]bool),
+		oldest:  make(map[scrape.Target]Written),
+		epochs:  make(map[id]int64),
+		removed: make(map[id]bool),
 	}
 	for _, s := range run.Sent {
 		c.sent[id{s.Target, s.Generation}] = s
 		c.known[s.Target] = true
 	}
 	c.report.Sent, c.report.Written, c.report.Notified, c.report.Dead = len(c.sent), len(run.Written), len(run.Notified), len(run.Dead)
+	for _, e := range run.Notified {
+		c.epochs[id{e.Target, e.Generation}] = e.Epoch
+	}
 	c.judgeWritten()
 	c.judgeOrder()
 	c.judgeDead()
 	c.judgeSent()
 	c.judgeNotified()
+	c.report.Removed = len(c.removed)
 	sortFindings(c.report.Findings)
 	return c.report
 }
@@ -37,6 +44,9 @@ type comparison struct {
 	known   map[scrape.Target]bool // targets of which something was sent
 	written map[id][]Written
 	dead    map[id]bool
+	oldest  map[scrape.Target]Written // on disk
+	epochs  map[id]int64              // as the events say
+	removed map[id]bool               // by retention
 	report  Report
 }
 
@@ -55,6 +65,9 @@ func (c *comparison) judgeWritten() {
 			continue
 		}
 		c.written[i] = append(c.written[i], w)
+		if o, ok := c.oldest[w.Target]; !ok || w.Epoch < o.Epoch {
+			c.oldest[w.Target] = w
+		}
 		if w.Inferred > 0 {
 			c.report.Inferred++
 		}
@@ -135,7 +148,7 @@ func (c *comparison) judgeSent() {
 		}
 		c.report.Acknowledged++
 		switch {
-		case len(c.written[i]) > 0 || c.dead[i]:
+		case len(c.written[i]) > 0 || c.dead[i] || c.wasRemoved(i, s.Time):
 		case c.run.Dead == nil:
 			c.find(Lost, i, "acknowledged, and not written; the dead letters were not looked at")
 		default:
@@ -157,7 +170,7 @@ func (c *comparison) judgeNotified() {
 		if seen[i] == 2 {
 			c.find(Duplicated, i, "notified more than once, again with event %d", e.Sequence)
 		}
-		if len(c.written[i]) == 0 {
+		if len(c.written[i]) == 0 && !c.wasRemoved(i, 0) {
 			c.find(NotWritten, i, "event %d speaks of it", e.Sequence)
 		}
 		if e.Late {
@@ -180,4 +193,19 @@ func (c *comparison) judgeNotified() {
 		}
 		c.find(NotNotified, i, "no event")
 	}
+}
+
+// wasRemoved reports whether a scrape that is not on disk may have been removed for its age, and counts it. Its time decides
+// where no event tells its epoch.
+func (c *comparison) wasRemoved(i id, time int64) bool {
+	oldest, ok := c.oldest[i.target]
+	if !c.run.Retention || !ok {
+		return false
+	}
+	epoch, known := c.epochs[i]
+	if known && epoch >= oldest.Epoch || !known && time >= oldest.Time {
+		return false
+	}
+	c.removed[i] = true
+	return true
 }

@@ -141,6 +141,15 @@ func TestComparePlantedFaults(t *testing.T) {
 			r.Notified = append(r.Notified, Notified{Target: other.Target, Generation: 7, Epoch: other.Epoch, Sequence: 11})
 		}, nil},
 		{"nothing sent is known", func(r *Run) { r.Sent = nil }, nil},
+		{"removed for their age", func(r *Run) { r.Written, r.Retention = r.Written[3:], true }, nil},
+		{"removed for their age, without events", func(r *Run) { r.Written, r.Notified, r.Retention = r.Written[3:], nil, true }, nil},
+		{"missing in the middle, beside removed ones", func(r *Run) {
+			r.Written, r.Retention = append(r.Written[3:5:5], r.Written[6:]...), true
+		}, []Kind{Lost, NotWritten}},
+		{"missing, and the newest at that", func(r *Run) { r.Written, r.Retention = r.Written[3:9], true }, []Kind{Lost, NotWritten}},
+		{"none left of a target", func(r *Run) {
+			r.Sent, r.Notified, r.Written, r.Retention = r.Sent[:1], r.Notified[:1], []Written{}, true
+		}, []Kind{Lost, NotWritten}},
 		{"written before the ledger began", func(r *Run) { r.Sent, r.Since = r.Sent[5:], 5 }, nil},
 		{"events are no longer kept", func(r *Run) { r.Notified, r.EventsTrimmed = r.Notified[5:], true }, nil},
 		{"written by the older server", func(r *Run) {

@@ -47,6 +47,8 @@ type Report struct {
 	Findings []Finding
 	// Counts of what was judged: blobs sent and acknowledged, scrapes written, events, blobs in the dead letters.
 	Sent, Acknowledged, Written, Notified, Dead int
+	// Removed is the number of scrapes that are taken for removed; see Run.Retention.
+	Removed int
 	// Inferred is the number of scrapes with values that are not proven.
 	Inferred int
 }
@@ -70,6 +72,9 @@ func (r Report) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d sent, %d acknowledged, %d written, %d notified, %d dead, %d with inferred values, %d findings",
 		r.Sent, r.Acknowledged, r.Written, r.Notified, r.Dead, r.Inferred, len(r.Findings))
+	if r.Removed > 0 {
+		fmt.Fprintf(&b, ", %d removed by retention", r.Removed)
+	}
 	const most = 20
 	for i, f := range r.Findings {
 		if i == most {

@@ -83,6 +83,9 @@ type Run struct {
 	Since int64
 	// Foreign lets scrapes of targets pass that are not among those sent.
 	Foreign bool
+	// Retention: old files were removed, of each target from its oldest scrape on, and never its newest. What is missing before
+	// the first scrape on disk of a target is counted as removed then, not found to be lost.
+	Retention bool
 	// EventsTrimmed: events before the first one of Notified are no longer kept.
 	EventsTrimmed bool
 	// Planted are the messages of RAW that no collector has sent, by their sequence.

@@ -1,6 +1,7 @@
 package checker
 
 import (
+	"errors"
 	"io/fs"
 
 	"github.com/zstats/zstats/pkg/archive"
@@ -14,7 +15,11 @@ func Tree(files fs.FS) []Written {
 			all = append(all, Written{Path: place.Dir, Err: err})
 			continue
 		}
-		all = append(all, read(files, place))
+		w := read(files, place)
+		if _, err := fs.Stat(files, place.Dir); w.Err != nil && errors.Is(err, fs.ErrNotExist) {
+			continue // removed meanwhile, for its age
+		}
+		all = append(all, w)
 	}
 	return all
 }
