@@ -25,6 +25,8 @@ type server struct {
 	args     []string // of the next start, beside the usual ones
 	book     *checker.Book
 	consumer *consumer
+	// retention: old files are removed.
+	retention bool
 }
 
 func newServer(t *testing.T, dir string, p points) *server {
@@ -180,11 +182,19 @@ func (s *server) drain() {
 // missing names an acknowledged scrape that is neither written nor one that no server can take.
 func (s *server) missing() error {
 	written := make(map[string]bool)
+	oldest := make(map[string]int64)
 	for _, w := range checker.Tree(os.DirFS(s.zstats.Files())) {
-		written[fmt.Sprint(w.Target.Name, w.Generation)] = true
+		name := w.Target.Name
+		written[fmt.Sprint(name, w.Generation)] = true
+		if g, ok := oldest[name]; !ok || w.Generation < g {
+			oldest[name] = w.Generation
+		}
 	}
 	for _, sent := range s.book.All() {
 		name := sent.Target.Name
+		if s.retention && sent.Generation < oldest[name] {
+			continue
+		}
 		if sent.Answer == checker.Acknowledged && !strings.HasPrefix(name, refusedPrefix) && !written[fmt.Sprint(name, sent.Generation)] {
 			return fmt.Errorf("%s generation %d is not written", sent.Target, sent.Generation)
 		}
@@ -218,11 +228,12 @@ func (s *server) judge(b *bus.Bus) []checker.Dead {
 		s.t.Fatal(err)
 	}
 	report := checker.Compare(checker.Run{
-		Sent:     s.book.All(),
-		Written:  checker.Tree(os.DirFS(s.zstats.Files())),
-		Notified: s.consumer.kept(s.t, b),
-		Dead:     dead,
-		Planted:  map[uint64]bool{plantedRaw: true, plantedScrape: true},
+		Sent:      s.book.All(),
+		Written:   checker.Tree(os.DirFS(s.zstats.Files())),
+		Notified:  s.consumer.kept(s.t, b),
+		Dead:      dead,
+		Retention: s.retention,
+		Planted:   map[uint64]bool{plantedRaw: true, plantedScrape: true},
 	})
 	if !report.OK() {
 		s.t.Errorf("the checker found faults: %s", report)

@@ -27,7 +27,7 @@ func variants(name string) []points {
 		return []points{{name}, {name + "#2+50ms"}}
 	case strings.HasPrefix(name, "log.batch."), strings.HasPrefix(name, "worker.commit."):
 		return []points{{name}, {name + "#2"}}
-	case name == "volume/placed", name == "volume/staged":
+	case name == "volume/placed", name == "volume/staged", name == "volume/moved":
 		return []points{{name}, {name + "#4"}} // in the middle of a group
 	case strings.HasPrefix(name, "volume.sweep."):
 		return []points{{"volume/durable", name}} // a dead writer's leftovers
@@ -63,8 +63,11 @@ func walk(t *testing.T, name string, p points) {
 	}
 	l := newLoad()
 	s := newServer(t, dir, p)
-	if strings.HasPrefix(name, "trim.") {
+	switch {
+	case strings.HasPrefix(name, "trim."):
 		prepareTrim(s, l)
+	case name == "volume/moved", name == "volume/gone":
+		prepareRemoval(s, l)
 	}
 	s.start()
 	for _, request := range l.requests {
@@ -135,4 +138,19 @@ func prepareTrim(s *server, l *load) {
 		return nil
 	})
 	s.points, s.args = later, []string{"--raw.age=110ms", "--ingest.head-limit=100ms", "--events.age=100ms"}
+}
+
+// prepareRemoval sends some of the load, has it done, and makes the next process one that removes its files as it starts.
+func prepareRemoval(s *server, l *load) {
+	later := s.points
+	s.points = nil
+	s.start()
+	for _, request := range l.requests[:3] {
+		s.ship(request)
+	}
+	l.requests = l.requests[3:]
+	s.drain()
+	s.told() // nobody looks for these files any more
+	s.stop()
+	s.points, s.args, s.retention = later, []string{"--retention.age=1ms", "--retention.grace=0s"}, true
 }
