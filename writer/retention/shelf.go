@@ -2,8 +2,6 @@ package retention
 
 import (
 	"container/heap"
-
-	"github.com/zstats/zstats/pkg/scrape"
 )
 
 // book is one scrape on disk.
@@ -14,9 +12,8 @@ type book struct {
 
 // shelf holds the scrapes of one target, by epoch.
 type shelf struct {
-	dir    string // of the target
-	target scrape.Target
-	books  []book
+	dir   string // of the target
+	books []book
 	// unacked says, once it was asked for in a pass, what holds the target's scrapes back.
 	unacked *unacked
 }
