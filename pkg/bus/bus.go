@@ -131,6 +131,9 @@ func natsOptions(o Options) []nats.Option {
 		nats.ReconnectWait(250 * time.Millisecond),
 		// What was not sent must fail now: a message kept back while disconnected could arrive after its sender gave up.
 		nats.ReconnectBufSize(-1),
+		// A server that was cut off says nothing, not even that it is gone. After nine seconds of that it is left for another one.
+		nats.PingInterval(3 * time.Second),
+		nats.MaxPingsOutstanding(2),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			if err != nil { // it is nil when the connection was closed on purpose
 				o.Logger.Warn("NATS connection lost", zap.Error(err))
