@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/zstats/zstats/pkg/checker"
-	"github.com/zstats/zstats/test/load"
+	"github.com/zstats/zstats/test/judge"
 )
 
 // report prints the outcome. An error says that something is wrong.
@@ -19,19 +19,10 @@ func (t *trial) report(r checker.Report) error {
 		if t.done[k] == 0 {
 			continue
 		}
-		n, median, longest := t.flow.times(k)
+		n, median, longest := t.flow.Times(string(k))
 		fmt.Fprintf(t.out, "%-16s  %6d  %8d  %s, %s\n", k, t.done[k], n, median.Round(10*time.Millisecond), longest.Round(10*time.Millisecond))
 	}
-	var all load.Stats
-	for _, c := range t.collectors {
-		s := c.Stats()
-		all.Requests += s.Requests
-		all.Kept += s.Kept
-		all.Resent += s.Resent
-		all.Repeated += s.Repeated
-		all.GivenUp += s.GivenUp
-		all.Wrong = append(all.Wrong, s.Wrong...)
-	}
+	all := judge.Total(t.collectors)
 	fmt.Fprintf(t.out, "\n%d requests, %d kept and sent again, %d repeated, %d answers given up, %d blobs asked for in full\n",
 		all.Requests, all.Kept, all.Repeated, all.GivenUp, all.Resent)
 	fmt.Fprintf(t.out, "lost %d, duplicated %d, changed %d\n", r.Count(checker.Lost), r.Count(checker.Duplicated), r.Count(checker.Changed))

@@ -15,9 +15,8 @@ import (
 	"github.com/zstats/zstats/pkg/checker"
 	"github.com/zstats/zstats/pkg/event"
 	"github.com/zstats/zstats/pkg/scrape"
-	"github.com/zstats/zstats/pkg/status"
-	"github.com/zstats/zstats/pkg/subscribe"
 	"github.com/zstats/zstats/test/disk"
+	"github.com/zstats/zstats/test/judge"
 	"github.com/zstats/zstats/test/load"
 )
 
@@ -30,7 +29,7 @@ type trial struct {
 	out        io.Writer
 	book       *checker.Book
 	collectors []*load.Collector
-	flow       *flow
+	flow       *judge.Flow
 	planted    map[uint64]bool
 	done       map[kind]int
 	failures   []string
@@ -60,7 +59,7 @@ func newTrial(w *world, seed uint64, out io.Writer) *trial {
 			Seed: seed + uint64(i), Mischief: 15, Book: t.book,
 		}))
 	}
-	t.flow = newFlow(len(names))
+	t.flow = judge.NewFlow(len(names))
 	return t
 }
 
@@ -75,15 +74,15 @@ func (t *trial) run(ctx context.Context, steps []step, length time.Duration) err
 	watching, stopWatching := context.WithCancel(ctx)
 	defer stopWatching()
 	var running sync.WaitGroup
-	running.Go(func() { t.fail("watch events", t.flow.watch(watching, t.w.notifier)) })
+	running.Go(func() { t.fail("watch events", t.flow.Watch(watching, t.w.notifier)) })
 	sending, stopSending := context.WithCancel(ctx)
 	defer stopSending()
 	var senders sync.WaitGroup
 	for _, c := range t.collectors {
 		senders.Go(func() { c.Run(sending) })
 	}
-	if err := t.await(ctx, "all targets flow", func() error {
-		if !t.flow.all() {
+	if err := judge.Await(ctx, patience, "all targets flow", func() error {
+		if !t.flow.All() {
 			return errors.New("not all targets had an event")
 		}
 		return nil
@@ -126,7 +125,7 @@ func (t *trial) step(ctx context.Context, s step) {
 	var err error
 	switch s.kind {
 	case garbage:
-		t.flow.begin(s.kind)
+		t.flow.Begin(string(s.kind))
 		err = t.garbage(ctx)
 	case noRoom:
 		err = t.fill(ctx, s, t.w.logDisk, 24<<20)
@@ -135,7 +134,7 @@ func (t *trial) step(ctx context.Context, s step) {
 	case fullFiles:
 		err = t.fill(ctx, s, t.w.fileDisk, 0)
 	default:
-		t.flow.begin(s.kind)
+		t.flow.Begin(string(s.kind))
 		err = strike(ctx, t.w.victims[s.victim], s)
 	}
 	t.fail(string(s.kind)+" of "+s.victim, err)
@@ -159,7 +158,7 @@ func (t *trial) fill(ctx context.Context, s step, dir string, leave int64) error
 	if give == nil {
 		return err
 	}
-	t.flow.begin(s.kind) // to take it took a while
+	t.flow.Begin(string(s.kind)) // to take it took a while
 	wait(ctx, s.lasts)
 	return errors.Join(err, give())
 }
@@ -222,33 +221,7 @@ func (t *trial) settle(ctx context.Context) error {
 		return err
 	}
 	defer b.Close()
-	return t.await(ctx, "no stage lags", func() error {
-		s, err := status.Take(ctx, b, time.Now())
-		if err != nil {
-			return err
-		}
-		for i := range s.Stages {
-			if lag := s.Stages[i].Lag(); lag > 0 {
-				return fmt.Errorf("%s lags by %d messages", s.Stages[i].Name, lag)
-			}
-		}
-		return nil
-	})
-}
-
-func (t *trial) await(ctx context.Context, what string, check func() error) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	for {
-		err := check()
-		if err == nil {
-			return nil
-		}
-		wait(ctx, 100*time.Millisecond)
-		if ctx.Err() != nil {
-			return fmt.Errorf("%s: not within %s: %w", what, patience, err)
-		}
-	}
+	return judge.Await(ctx, patience, "no stage lags", func() error { return judge.Idle(ctx, b) })
 }
 
 // judge compares everything and prints what came of it.
@@ -258,17 +231,11 @@ func (t *trial) judge(ctx context.Context) error {
 		return err
 	}
 	defer b.Close()
-	r := checker.Run{Sent: t.book.All(), Written: checker.Tree(os.DirFS(t.w.files())), Planted: t.planted}
-	if r.Dead, err = checker.DeadLetters(ctx, b); err != nil {
-		return err
-	}
-	client, err := subscribe.New(subscribe.Options{Addr: t.w.notifier})
+	r, err := judge.Gather(ctx, judge.Places{Bus: b, Files: os.DirFS(t.w.files()), Notifier: t.w.notifier}, t.book)
 	if err != nil {
 		return err
 	}
-	if r.Notified, r.EventsTrimmed, err = checker.Events(ctx, client); err != nil {
-		return err
-	}
+	r.Planted = t.planted
 	t.reportDead(r.Dead)
 	return t.report(checker.Compare(r))
 }

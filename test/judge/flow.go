@@ -1,4 +1,4 @@
-package main
+package judge
 
 import (
 	"context"
@@ -10,41 +10,42 @@ import (
 	"github.com/zstats/zstats/pkg/subscribe"
 )
 
-// flow watches the events and measures, after each fault, how long it takes until every target flows again: until an event has
+// Flow watches the events and measures, after each fault, how long it takes until every target flows again: until an event has
 // come for each of a scrape that was received after the fault began.
-type flow struct {
+type Flow struct {
 	targets int
 
 	mu   sync.Mutex // guards what follows
 	open []*stall
-	took map[kind][]time.Duration
+	took map[string][]time.Duration
 	seen map[string]bool // targets that had an event
 }
 
 // stall is a fault after which not all targets flow yet.
 type stall struct {
-	kind  kind
+	kind  string
 	since time.Time
 	left  map[string]bool
 }
 
-func newFlow(targets int) *flow {
-	return &flow{targets: targets, took: make(map[kind][]time.Duration), seen: make(map[string]bool)}
+// NewFlow returns a flow of a number of targets.
+func NewFlow(targets int) *Flow {
+	return &Flow{targets: targets, took: make(map[string][]time.Duration), seen: make(map[string]bool)}
 }
 
-// begin notes that a fault begins now.
-func (f *flow) begin(k kind) {
+// Begin notes that a fault begins now.
+func (f *Flow) Begin(kind string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	s := &stall{kind: k, since: time.Now(), left: make(map[string]bool)}
+	s := &stall{kind: kind, since: time.Now(), left: make(map[string]bool)}
 	for name := range f.seen {
 		s.left[name] = true
 	}
 	f.open = append(f.open, s)
 }
 
-// watch follows a notifier until ctx ends.
-func (f *flow) watch(ctx context.Context, addr string) error {
+// Watch follows a notifier until ctx ends.
+func (f *Flow) Watch(ctx context.Context, addr string) error {
 	client, err := subscribe.New(subscribe.Options{Addr: addr})
 	if err != nil {
 		return err
@@ -57,12 +58,15 @@ func (f *flow) watch(ctx context.Context, addr string) error {
 			}
 			return nil
 		})
-		wait(ctx, 50*time.Millisecond)
+		select {
+		case <-ctx.Done():
+		case <-time.After(50 * time.Millisecond):
+		}
 	}
 	return nil
 }
 
-func (f *flow) event(e *eventpb.ScrapeWritten) {
+func (f *Flow) event(e *eventpb.ScrapeWritten) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.seen[e.Target] = true
@@ -78,18 +82,25 @@ func (f *flow) event(e *eventpb.ScrapeWritten) {
 	})
 }
 
-// all reports whether every target had an event.
-func (f *flow) all() bool {
+// All reports whether every target had an event.
+func (f *Flow) All() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return len(f.seen) >= f.targets
 }
 
-// times returns, of a kind of fault, how often it was measured, the median and the longest time.
-func (f *flow) times(k kind) (n int, median, longest time.Duration) {
+// Flowing reports whether every target flows again after all faults so far.
+func (f *Flow) Flowing() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	all := slices.Sorted(slices.Values(f.took[k]))
+	return len(f.open) == 0
+}
+
+// Times returns, of a kind of fault, how often it was measured, the median and the longest time.
+func (f *Flow) Times(kind string) (n int, median, longest time.Duration) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	all := slices.Sorted(slices.Values(f.took[kind]))
 	if len(all) == 0 {
 		return 0, 0, 0
 	}
