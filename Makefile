@@ -8,8 +8,13 @@ BUF         := github.com/bufbuild/buf/cmd/buf@v1.75.0
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.7.0
 FUZZTIME    ?= 30s
 
+# The image's name and tags, and the authorities that it trusts.
+IMAGE           ?= zstats/zstats
+TAGS            ?= $(VERSION) latest
+CA_CERTIFICATES ?= /etc/ssl/certs/ca-certificates.crt
+
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-race test-faults lint fmt bench bench-go fuzz proto clean
+.PHONY: help run build image test test-race test-faults test-stack lint fmt bench bench-go fuzz proto clean
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -20,6 +25,14 @@ run: build ## Run the whole pipeline on this machine, data in ./data; ARGS are p
 build: ## Build bin/zstats.
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/zstats ./cmd/zstats
 
+image: build ## Build the image $(IMAGE) from bin/zstats; needs no registry.
+	rm -rf bin/image && mkdir -p bin/image/root-fs/etc/ssl/certs bin/image/data
+	cp bin/zstats bin/image/root-fs/zstats
+	cp deploy/passwd bin/image/root-fs/etc/passwd
+	cp $(CA_CERTIFICATES) bin/image/root-fs/etc/ssl/certs/ca-certificates.crt
+	docker build -q -f deploy/Dockerfile.host --build-arg VERSION=$(VERSION) $(TAGS:%=-t $(IMAGE):%) bin/image
+	rm -rf bin/image
+
 test: ## Run all tests, end-to-end tests with real processes among them.
 	$(GO) test -timeout 15m ./...
 
@@ -28,6 +41,9 @@ test-race: ## Run the tests of the packages under the race detector.
 
 test-faults: ## Kill, pause and starve real processes under load, by a seed; ARGS='-duration 30m -seed 7'.
 	$(GO) run ./test/faults $(ARGS)
+
+test-stack: ## Bring compose.yaml up with Docker, scale it, break it under load, judge what came out.
+	$(GO) run ./test/stack $(ARGS)
 
 lint: ## Check format, vet and static analysis.
 	@unformatted=$$(git ls-files '*.go' | grep -v '\.pb\.go$$' | xargs gofmt -l); \
