@@ -61,6 +61,7 @@ Exit codes: 0 success, 1 failure, 2 wrong usage.`,
 	}
 	root.AddCommand(serviceCommands()...)
 	root.AddCommand(collectCommand(), tailCommand(), replayCommand(), statusCommand(), readyCommand(), checkCommand(), deadletterCommand(), configCommand(), lsCommand(), catCommand(), diffCommand())
+	wrapHelp(root)
 	return root
 }
 
