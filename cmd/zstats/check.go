@@ -84,6 +84,7 @@ func (f *checkFlags) run(ctx context.Context, out io.Writer) error {
 	if err := f.readLog(ctx, &r); err != nil {
 		return err
 	}
+	r.Written = checker.Later(os.DirFS(f.files), r.Written, r.Notified)
 	report := checker.Compare(r)
 	if err := f.print(out, report); err != nil {
 		return err

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 
 	"github.com/zstats/zstats/pkg/archive"
+	"github.com/zstats/zstats/pkg/scrape"
 )
 
 // Tree reads all scrapes of a directory of files. What can't be read as one whole scrape is among the result with an Err.
@@ -22,6 +23,31 @@ func Tree(files fs.FS) []Written {
 		all = append(all, w)
 	}
 	return all
+}
+
+// Later adds the scrapes to written that events speak of and that came to lie on disk after the others were read, as on a
+// running system.
+func Later(files fs.FS, written []Written, notified []Notified) []Written {
+	type key struct {
+		target scrape.Target
+		epoch  int64
+	}
+	known := make(map[key]bool, len(written))
+	for _, w := range written {
+		known[key{w.Target, w.Epoch}] = true
+	}
+	for _, e := range notified {
+		k := key{e.Target, e.Epoch}
+		if known[k] {
+			continue
+		}
+		known[k] = true
+		place := archive.Place{TargetDir: archive.TargetDir(e.Target), Epoch: e.Epoch, Paths: archive.ScrapePaths(e.Target, e.Epoch)}
+		if w := read(files, place); w.Err == nil {
+			written = append(written, w)
+		}
+	}
+	return written
 }
 
 func read(files fs.FS, place archive.Place) Written {
