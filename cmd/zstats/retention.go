@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/zstats/zstats/pkg/event"
 	"github.com/zstats/zstats/writer/retention"
 )
 
@@ -104,6 +105,9 @@ func (p *process) newRetention() ([]actor, error) {
 		return nil, nil
 	}
 	o.Dir, o.Logger, o.Registerer = p.settings.files(), p.log, p.registry
+	if !p.settings.retention.ignorePositions {
+		o.Positions = retention.PositionsOf(p.bus, event.DefaultPartitions)
+	}
 	r, err := retention.New(o)
 	if err != nil {
 		return nil, err

@@ -1,0 +1,96 @@
+package retention
+
+import (
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/zstats/zstats/pkg/bus"
+	"github.com/zstats/zstats/pkg/event"
+	"github.com/zstats/zstats/pkg/event/eventpb"
+	"github.com/zstats/zstats/pkg/scrape"
+)
+
+const partitions = 8
+
+func newLog(t *testing.T) (*bus.Bus, jetstream.JetStream) {
+	t.Helper()
+	s, err := bus.StartServer(t.Context(), bus.ServerOptions{Dir: t.TempDir(), Token: "positions-token"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	b, err := bus.Connect(bus.Options{Server: s})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(b.Close)
+	if err := b.EnsureStreams(t.Context(), event.Topology(event.Limits{}), partitions); err != nil {
+		t.Fatal(err)
+	}
+	conn, err := nats.Connect(s.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(conn.Close)
+	js, err := jetstream.New(conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b, js
+}
+
+func notify(t *testing.T, b *bus.Bus, target scrape.Target, age time.Duration) {
+	t.Helper()
+	data, err := event.Marshal(&eventpb.ScrapeWritten{Account: target.Account, Target: target.Name, EpochUs: ago(age)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = b.Append(t.Context(), event.Events, bus.Message{
+		Subject: event.EventSubject(target, partitions), Header: event.TargetHeader(target), Data: data,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestPositionsInTheLog has a consumer with a name acknowledge events one by one, in a real log.
+func TestPositionsInTheLog(t *testing.T) {
+	b, js := newLog(t)
+	dir := t.TempDir()
+	acme, other := target("acme", "a:1.j"), target("other", "a:1.j")
+	consumer, err := js.CreateConsumer(t.Context(), event.Events, jetstream.ConsumerConfig{
+		Durable: "billing", AckPolicy: jetstream.AckExplicitPolicy, FilterSubject: event.EventFilter("acme"),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, age := range []time.Duration{6 * h, 5 * h, h} {
+		for _, tg := range []scrape.Target{acme, other} {
+			put(t, dir, tg, age)
+			notify(t, b, tg, age)
+		}
+	}
+	r := newRetention(t, Options{Dir: dir, Limits: Limits{Age: 2 * h}, Positions: PositionsOf(b, partitions)})
+	for _, step := range []struct {
+		what string
+		want []string
+	}{
+		{"nothing is acknowledged", []string{"acme/a_1.j 6h0m0s", "acme/a_1.j 5h0m0s", "acme/a_1.j 1h0m0s", "other/a_1.j 1h0m0s"}},
+		{"one is", []string{"acme/a_1.j 5h0m0s", "acme/a_1.j 1h0m0s", "other/a_1.j 1h0m0s"}},
+		{"two are", []string{"acme/a_1.j 1h0m0s", "other/a_1.j 1h0m0s"}},
+	} {
+		turn(t, r)
+		t.Log(step.what)
+		wantLeft(t, dir, step.want...)
+		m, err := consumer.Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := m.DoubleAck(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
