@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/zstats/zstats/pkg/bus"
+	"github.com/zstats/zstats/pkg/config"
 )
 
 // logSource is where a tool finds the log: on NATS servers, or in a data directory, whether a process runs on it or not.
@@ -20,16 +21,27 @@ type logSource struct {
 	natsURL         string
 	natsCredentials string
 	own             bool // set by open: no other process uses the log in the data directory
+
+	flags *pflag.FlagSet // with the two above, if the environment may name the servers
 }
 
 func (s *logSource) register(f *pflag.FlagSet) {
 	f.StringVar(&s.dataDir, "data-dir", "./data", "data directory of 'zstats run', which may be running")
-	f.StringVar(&s.natsURL, "nats-url", "", "external NATS servers with the log, instead of a data directory")
+	f.StringVar(&s.natsURL, "nats-url", "", "external NATS servers with the log, instead of a data directory; also "+config.Variable("nats-url"))
+	s.flags = f
 	f.StringVar(&s.natsCredentials, "nats.credentials", "", "NATS credentials file")
+}
+
+// fromEnvironment takes the servers from where services have them too, as in their containers, unless a flag says where the log is.
+func (s *logSource) fromEnvironment() {
+	if s.flags != nil && s.natsURL == "" && !s.flags.Changed("data-dir") {
+		s.natsURL = os.Getenv(config.Variable("nats-url"))
+	}
 }
 
 // open connects to the log. The result's second value closes it.
 func (s *logSource) open(ctx context.Context, command string) (*bus.Bus, func(), error) {
+	s.fromEnvironment()
 	o := bus.Options{URL: s.natsURL, Credentials: s.natsCredentials, Name: "zstats " + command}
 	if s.natsURL != "" {
 		b, err := bus.Connect(o)

@@ -6,10 +6,35 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/spf13/pflag"
+
 	"github.com/zstats/zstats/pkg/bus"
 	"github.com/zstats/zstats/pkg/event"
 	"github.com/zstats/zstats/pkg/telemetry"
 )
+
+// The environment of a service's container names its servers, but a flag wins.
+func TestLogOfEnvironment(t *testing.T) {
+	t.Setenv("ZSTATS_NATS_URL", "nats://of-the-service:4222")
+	for _, tt := range []struct {
+		args []string
+		want string
+	}{
+		{nil, "nats://of-the-service:4222"},
+		{[]string{"--nats-url", "nats://other:4222"}, "nats://other:4222"},
+		{[]string{"--data-dir", "./data"}, ""},
+	} {
+		var s logSource
+		f := pflag.NewFlagSet("test", pflag.ContinueOnError)
+		s.register(f)
+		if err := f.Parse(tt.args); err != nil {
+			t.Fatal(err)
+		}
+		if s.fromEnvironment(); s.natsURL != tt.want {
+			t.Errorf("%v: %q, want %q", tt.args, s.natsURL, tt.want)
+		}
+	}
+}
 
 // A tool reads the log of a directory while a process runs on it, and when none does.
 func TestOpenLog(t *testing.T) {
