@@ -5,6 +5,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 LDFLAGS := -s -w -X main.version=$(VERSION)
 
 BUF         := github.com/bufbuild/buf/cmd/buf@v1.75.0
+KUSTOMIZE   := sigs.k8s.io/kustomize/kustomize/v5@v5.8.1
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.7.0
 FUZZTIME    ?= 30s
 
@@ -14,7 +15,7 @@ TAGS            ?= $(VERSION) latest
 CA_CERTIFICATES ?= /etc/ssl/certs/ca-certificates.crt
 
 .DEFAULT_GOAL := help
-.PHONY: help run build image test test-race test-faults test-stack lint fmt bench bench-go fuzz proto clean
+.PHONY: help run build image test test-race test-faults test-stack kubernetes lint fmt bench bench-go fuzz proto clean
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -44,6 +45,9 @@ test-faults: ## Kill, pause and starve real processes under load, by a seed; ARG
 
 test-stack: ## Bring compose.yaml up with Docker, scale it, break it under load, judge what came out.
 	$(GO) run ./test/stack $(ARGS)
+
+kubernetes: ## Print the manifests for Kubernetes, all in one.
+	@$(GO) run $(KUSTOMIZE) build deploy/kubernetes
 
 lint: ## Check format, vet and static analysis.
 	@unformatted=$$(git ls-files '*.go' | grep -v '\.pb\.go$$' | xargs gofmt -l); \

@@ -40,10 +40,13 @@ func newStack(ctx context.Context, dir, tag string) (*stack, error) {
 		return nil, err
 	}
 	s := &stack{dir: dir, project: tag, ingest: addrs[0], notifier: addrs[1]}
-	override, accounts := filepath.Join(dir, "override.yaml"), filepath.Join(dir, "accounts")
+	override, settings := filepath.Join(dir, "override.yaml"), filepath.Join(dir, "settings")
+	if err := os.CopyFS(settings, os.DirFS("deploy/zstats")); err != nil {
+		return nil, err
+	}
 	s.compose = append(compose, "-p", s.project, "-f", "compose.yaml", "-f", override, "--profile", "demo")
 	s.env = []string{
-		"ZSTATS_VERSION=" + tag, "ZSTATS_ACCOUNTS=" + accounts, "ZSTATS_DEMO_TOKEN=" + token + "-demo", "NATS_PASSWORD=" + token,
+		"ZSTATS_VERSION=" + tag, "ZSTATS_SETTINGS=" + settings, "ZSTATS_DEMO_TOKEN=" + token + "-demo", "NATS_PASSWORD=" + token,
 		"ZSTATS_INGEST_PUBLISH=" + addrs[0], "ZSTATS_NOTIFIER_PUBLISH=" + addrs[1],
 	}
 	// The volume of files is a directory of this machine, so that the checker can read it.
@@ -52,7 +55,7 @@ func newStack(ctx context.Context, dir, tag string) (*stack, error) {
 	return s, errors.Join(
 		os.Mkdir(s.data(), 0o755), os.Chmod(s.data(), 0o777), // the writer is another user
 		os.WriteFile(override, []byte(text), 0o600),
-		os.WriteFile(accounts, []byte(lines), 0o644), //nolint:gosec // of this run alone, and read by another user
+		os.WriteFile(filepath.Join(settings, "accounts"), []byte(lines), 0o644), //nolint:gosec // of this run alone, and read by another user
 	)
 }
 
