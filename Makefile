@@ -15,7 +15,7 @@ TAGS            ?= $(VERSION) latest
 CA_CERTIFICATES ?= /etc/ssl/certs/ca-certificates.crt
 
 .DEFAULT_GOAL := help
-.PHONY: help run build image test test-race test-faults test-stack kubernetes lint fmt bench bench-go fuzz proto clean
+.PHONY: help run build image test test-race test-faults test-cluster test-stack kubernetes lint fmt bench bench-go fuzz proto clean
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -42,6 +42,9 @@ test-race: ## Run the tests of the packages under the race detector.
 
 test-faults: ## Kill, pause and starve real processes under load, by a seed; ARGS='-duration 30m -seed 7'.
 	$(GO) run ./test/faults $(ARGS)
+
+test-cluster: ## As test-faults, with three NATS servers, two ingests, four assemblers and two writers on loopback.
+	$(GO) run ./test/faults -modes replicated $(ARGS)
 
 test-stack: ## Bring compose.yaml up with Docker, scale it, break it under load, judge what came out.
 	$(GO) run ./test/stack $(ARGS)

@@ -31,7 +31,7 @@ func main() {
 	var o options
 	flag.Uint64Var(&o.seed, "seed", 0, "seed of the faults; 0 for a new one")
 	flag.DurationVar(&o.duration, "duration", 3*time.Minute, "how long faults happen, all modes together")
-	flag.StringVar(&o.modes, "modes", "single,cluster", "what to run: 'zstats run' (single), each service alone (cluster)")
+	flag.StringVar(&o.modes, "modes", "single,cluster", "what to run: 'zstats run' (single), two of each service alone (cluster), these and four assemblers on three NATS servers (replicated)")
 	flag.BoolVar(&o.disks, "disks", os.Geteuid() == 0, "fill small disks too, which takes root")
 	flag.BoolVar(&o.planOnly, "plan", false, "print the faults of the first mode and end")
 	flag.BoolVar(&o.keep, "keep", false, "keep the data")
@@ -82,7 +82,9 @@ func (o *options) trial(ctx context.Context, mode string, b binaries, dir string
 	case "single":
 		w, err = singleWorld(b, dir, o.disks)
 	case "cluster":
-		w, err = clusterWorld(b, dir)
+		w, err = clusterWorld(b, dir, size{nats: 1, ingest: 2, assembler: 2, writer: 2, notifier: 2})
+	case "replicated":
+		w, err = clusterWorld(b, dir, size{nats: 3, ingest: 2, assembler: 4, writer: 2, notifier: 2})
 	default:
 		return fmt.Errorf("there is no mode %q", mode)
 	}

@@ -11,6 +11,7 @@ type kind string
 
 const (
 	kill      kind = "kill -9"        // and started again after a while
+	killAll   kind = "kill -9 of all" // NATS servers at once, and started again
 	pause     kind = "pause"          // stopped for longer than any lease, and continued
 	terminate kind = "terminate"      // asked to stop, and started again
 	noRoom    kind = "disk low"       // of the log: less than the reserve is left

@@ -15,7 +15,7 @@ import (
 // report prints the outcome. An error says that something is wrong.
 func (t *trial) report(r checker.Report) error {
 	fmt.Fprintf(t.out, "\n%-16s  %6s  %8s  %s\n", "fault", "times", "measured", "until every target flows again: median, longest")
-	for _, k := range []kind{kill, pause, terminate, noRoom, fullLog, fullFiles, garbage} {
+	for _, k := range []kind{kill, killAll, pause, terminate, noRoom, fullLog, fullFiles, garbage} {
 		if t.done[k] == 0 {
 			continue
 		}

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -127,6 +129,9 @@ func (t *trial) step(ctx context.Context, s step) {
 	case garbage:
 		t.flow.Begin(string(s.kind))
 		err = t.garbage(ctx)
+	case killAll:
+		t.flow.begin(s.kind)
+		err = t.killAll(ctx, s)
 	case noRoom:
 		err = t.fill(ctx, s, t.w.logDisk, 24<<20)
 	case fullLog:
@@ -141,6 +146,27 @@ func (t *trial) step(ctx context.Context, s step) {
 	t.mu.Lock()
 	t.done[s.kind]++
 	t.mu.Unlock()
+}
+
+// killAll kills all whose names begin as the step says, and starts them again. One that another step is at is waited for.
+func (t *trial) killAll(ctx context.Context, s step) error {
+	var group []victim
+	for _, name := range slices.Sorted(maps.Keys(t.w.victims)) { // in one order, or two steps would wait for each other
+		if strings.HasPrefix(name, s.victim+"-") {
+			t.w.locks[name].Lock()
+			defer t.w.locks[name].Unlock()
+			group = append(group, t.w.victims[name])
+		}
+	}
+	for _, v := range group {
+		v.Kill()
+	}
+	wait(ctx, s.lasts)
+	var err error
+	for _, v := range group {
+		err = errors.Join(err, v.Restart())
+	}
+	return err
 }
 
 func (t *trial) fail(what string, err error) {

@@ -2,9 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -96,39 +99,54 @@ func (w *world) mount() error {
 	return nil
 }
 
-// clusterWorld is each service as a process of its own, two of each, on a NATS server.
-func clusterWorld(b binaries, dir string) (*world, error) {
+// size says how many processes of each kind a cluster has.
+type size struct{ nats, ingest, assembler, writer, notifier int }
+
+// clusterWorld is each service as processes of its own, on NATS servers that hold as many copies of the log.
+func clusterWorld(b binaries, dir string, n size) (*world, error) {
 	w := newWorld(dir)
-	nats, err := harness.StartNATS(context.Background(), b.nats, dir, 1)
-	for i, n := range nats.Nodes {
-		w.add(fmt.Sprintf("nats-%d", i), node{n}, choice{kind: kill, weight: 2}, choice{kind: pause, weight: 1})
+	nats, err := harness.StartNATS(context.Background(), b.nats, dir, n.nats)
+	for i, server := range nats.Nodes {
+		w.add(fmt.Sprintf("nats-%d", i), node{server}, choice{kind: kill, weight: 2}, choice{kind: pause, weight: 1})
 	}
 	if err != nil {
 		return w, err
+	}
+	if n.nats > 1 {
+		w.choices = append(w.choices, choice{killAll, "nats", 1})
 	}
 	w.natsURL = nats.URL
-	addrs, err := harness.FreeAddrs(4)
+	addrs, err := harness.FreeAddrs(n.ingest + n.notifier)
 	if err != nil {
 		return w, err
 	}
-	w.ingests, w.notifier = addrs[:2], addrs[2]
-	for i := range 2 {
-		for name, args := range map[string][]string{
-			"ingest":    {"--ingest.addr", addrs[i], "--account", account + ":" + token},
-			"assembler": nil,
-			"writer":    {"--data-dir", dir},
-			"notifier":  {"--notifier.addr", addrs[2+i]},
-		} {
-			s, err := harness.StartService(b.zstats, name, append([]string{"--nats-url", nats.URL(), "--log.format", "json"}, args...)...)
-			if err != nil {
-				return w, err
-			}
-			w.add(fmt.Sprintf("%s-%d", name, i), service{s},
-				choice{kind: kill, weight: 2}, choice{kind: pause, weight: 1}, choice{kind: terminate, weight: 1})
-		}
+	w.ingests, w.notifier = addrs[:n.ingest], addrs[n.ingest]
+	log := []string{"--nats-url", nats.URL(), "--nats.replicas", strconv.Itoa(n.nats), "--log.format", "json"}
+	for i := range n.ingest {
+		err = errors.Join(err, w.serve(b, "ingest", i, log, "--ingest.addr", addrs[i], "--account", account+":"+token))
+	}
+	for i := range n.assembler {
+		err = errors.Join(err, w.serve(b, "assembler", i, log))
+	}
+	for i := range n.writer {
+		err = errors.Join(err, w.serve(b, "writer", i, log, "--data-dir", dir))
+	}
+	for i := range n.notifier {
+		err = errors.Join(err, w.serve(b, "notifier", i, log, "--notifier.addr", addrs[n.ingest+i]))
 	}
 	w.choices = append(w.choices, choice{garbage, "ingest", 1})
-	return w, nil
+	return w, err
+}
+
+// serve starts the i-th process of a service.
+func (w *world) serve(b binaries, name string, i int, log []string, args ...string) error {
+	s, err := harness.StartService(b.zstats, name, append(slices.Clone(log), args...)...)
+	if err != nil {
+		return err
+	}
+	w.add(fmt.Sprintf("%s-%d", name, i), service{s},
+		choice{kind: kill, weight: 2}, choice{kind: pause, weight: 1}, choice{kind: terminate, weight: 1})
+	return nil
 }
 
 // waitReady waits until every process is.
