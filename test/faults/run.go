@@ -130,7 +130,7 @@ func (t *trial) step(ctx context.Context, s step) {
 		t.flow.Begin(string(s.kind))
 		err = t.garbage(ctx)
 	case killAll:
-		t.flow.begin(s.kind)
+		t.flow.Begin(string(s.kind))
 		err = t.killAll(ctx, s)
 	case noRoom:
 		err = t.fill(ctx, s, t.w.logDisk, 24<<20)

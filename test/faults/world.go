@@ -113,7 +113,7 @@ func clusterWorld(b binaries, dir string, n size) (*world, error) {
 		return w, err
 	}
 	if n.nats > 1 {
-		w.choices = append(w.choices, choice{killAll, "nats", 1})
+		w.choices = append(w.choices, choice{killAll, "nats", 5})
 	}
 	w.natsURL = nats.URL
 	addrs, err := harness.FreeAddrs(n.ingest + n.notifier)
