@@ -23,6 +23,758 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+type ConsumeRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Types that are valid to be assigned to Message:
+	//
+	//	*ConsumeRequest_Open
+	//	*ConsumeRequest_Ack
+	Message       isConsumeRequest_Message `protobuf_oneof:"message"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConsumeRequest) Reset() {
+	*x = ConsumeRequest{}
+	mi := &file_zstats_v1_notifier_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConsumeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConsumeRequest) ProtoMessage() {}
+
+func (x *ConsumeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_zstats_v1_notifier_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConsumeRequest.ProtoReflect.Descriptor instead.
+func (*ConsumeRequest) Descriptor() ([]byte, []int) {
+	return file_zstats_v1_notifier_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *ConsumeRequest) GetMessage() isConsumeRequest_Message {
+	if x != nil {
+		return x.Message
+	}
+	return nil
+}
+
+func (x *ConsumeRequest) GetOpen() *OpenPosition {
+	if x != nil {
+		if x, ok := x.Message.(*ConsumeRequest_Open); ok {
+			return x.Open
+		}
+	}
+	return nil
+}
+
+func (x *ConsumeRequest) GetAck() *AckEvents {
+	if x != nil {
+		if x, ok := x.Message.(*ConsumeRequest_Ack); ok {
+			return x.Ack
+		}
+	}
+	return nil
+}
+
+type isConsumeRequest_Message interface {
+	isConsumeRequest_Message()
+}
+
+type ConsumeRequest_Open struct {
+	Open *OpenPosition `protobuf:"bytes,1,opt,name=open,proto3,oneof"`
+}
+
+type ConsumeRequest_Ack struct {
+	Ack *AckEvents `protobuf:"bytes,2,opt,name=ack,proto3,oneof"`
+}
+
+func (*ConsumeRequest_Open) isConsumeRequest_Message() {}
+
+func (*ConsumeRequest_Ack) isConsumeRequest_Message() {}
+
+type OpenPosition struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Letters, digits, '-', '_' and '.', 1 to 64 of them. Names of different tokens' accounts (and sources) are apart.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// As in SubscribeRequest. They are the position's: all members must ask for the same.
+	Account string `protobuf:"bytes,2,opt,name=account,proto3" json:"account,omitempty"`
+	Target  string `protobuf:"bytes,3,opt,name=target,proto3" json:"target,omitempty"`
+	// Where a position begins that is new, as in SubscribeRequest; from now on if none is set. Without meaning for one that exists.
+	//
+	// Types that are valid to be assigned to From:
+	//
+	//	*OpenPosition_FromSequence
+	//	*OpenPosition_FromTimeUs
+	From isOpenPosition_From `protobuf_oneof:"from"`
+	// How many events may be sent and not acknowledged; 0 is 100, at most 1,000.
+	MaxInFlight uint32 `protobuf:"varint,6,opt,name=max_in_flight,json=maxInFlight,proto3" json:"max_in_flight,omitempty"`
+	// How long an event may stay unacknowledged while the stream is open, in milliseconds; 0 is 5 minutes, at most an hour.
+	AckTimeoutMs  uint32 `protobuf:"varint,7,opt,name=ack_timeout_ms,json=ackTimeoutMs,proto3" json:"ack_timeout_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OpenPosition) Reset() {
+	*x = OpenPosition{}
+	mi := &file_zstats_v1_notifier_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OpenPosition) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OpenPosition) ProtoMessage() {}
+
+func (x *OpenPosition) ProtoReflect() protoreflect.Message {
+	mi := &file_zstats_v1_notifier_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OpenPosition.ProtoReflect.Descriptor instead.
+func (*OpenPosition) Descriptor() ([]byte, []int) {
+	return file_zstats_v1_notifier_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *OpenPosition) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *OpenPosition) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+func (x *OpenPosition) GetTarget() string {
+	if x != nil {
+		return x.Target
+	}
+	return ""
+}
+
+func (x *OpenPosition) GetFrom() isOpenPosition_From {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+func (x *OpenPosition) GetFromSequence() uint64 {
+	if x != nil {
+		if x, ok := x.From.(*OpenPosition_FromSequence); ok {
+			return x.FromSequence
+		}
+	}
+	return 0
+}
+
+func (x *OpenPosition) GetFromTimeUs() int64 {
+	if x != nil {
+		if x, ok := x.From.(*OpenPosition_FromTimeUs); ok {
+			return x.FromTimeUs
+		}
+	}
+	return 0
+}
+
+func (x *OpenPosition) GetMaxInFlight() uint32 {
+	if x != nil {
+		return x.MaxInFlight
+	}
+	return 0
+}
+
+func (x *OpenPosition) GetAckTimeoutMs() uint32 {
+	if x != nil {
+		return x.AckTimeoutMs
+	}
+	return 0
+}
+
+type isOpenPosition_From interface {
+	isOpenPosition_From()
+}
+
+type OpenPosition_FromSequence struct {
+	FromSequence uint64 `protobuf:"varint,4,opt,name=from_sequence,json=fromSequence,proto3,oneof"`
+}
+
+type OpenPosition_FromTimeUs struct {
+	FromTimeUs int64 `protobuf:"varint,5,opt,name=from_time_us,json=fromTimeUs,proto3,oneof"`
+}
+
+func (*OpenPosition_FromSequence) isOpenPosition_From() {}
+
+func (*OpenPosition_FromTimeUs) isOpenPosition_From() {}
+
+type AckEvents struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Sequences of events that this stream has brought. Others are ignored.
+	Sequences     []uint64 `protobuf:"varint,1,rep,packed,name=sequences,proto3" json:"sequences,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AckEvents) Reset() {
+	*x = AckEvents{}
+	mi := &file_zstats_v1_notifier_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AckEvents) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AckEvents) ProtoMessage() {}
+
+func (x *AckEvents) ProtoReflect() protoreflect.Message {
+	mi := &file_zstats_v1_notifier_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AckEvents.ProtoReflect.Descriptor instead.
+func (*AckEvents) Descriptor() ([]byte, []int) {
+	return file_zstats_v1_notifier_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *AckEvents) GetSequences() []uint64 {
+	if x != nil {
+		return x.Sequences
+	}
+	return nil
+}
+
+type ConsumeResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Types that are valid to be assigned to Message:
+	//
+	//	*ConsumeResponse_Opened
+	//	*ConsumeResponse_Delivery
+	//	*ConsumeResponse_Gap
+	Message       isConsumeResponse_Message `protobuf_oneof:"message"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConsumeResponse) Reset() {
+	*x = ConsumeResponse{}
+	mi := &file_zstats_v1_notifier_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConsumeResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConsumeResponse) ProtoMessage() {}
+
+func (x *ConsumeResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_zstats_v1_notifier_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConsumeResponse.ProtoReflect.Descriptor instead.
+func (*ConsumeResponse) Descriptor() ([]byte, []int) {
+	return file_zstats_v1_notifier_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *ConsumeResponse) GetMessage() isConsumeResponse_Message {
+	if x != nil {
+		return x.Message
+	}
+	return nil
+}
+
+func (x *ConsumeResponse) GetOpened() *Opened {
+	if x != nil {
+		if x, ok := x.Message.(*ConsumeResponse_Opened); ok {
+			return x.Opened
+		}
+	}
+	return nil
+}
+
+func (x *ConsumeResponse) GetDelivery() *Delivery {
+	if x != nil {
+		if x, ok := x.Message.(*ConsumeResponse_Delivery); ok {
+			return x.Delivery
+		}
+	}
+	return nil
+}
+
+func (x *ConsumeResponse) GetGap() *Gap {
+	if x != nil {
+		if x, ok := x.Message.(*ConsumeResponse_Gap); ok {
+			return x.Gap
+		}
+	}
+	return nil
+}
+
+type isConsumeResponse_Message interface {
+	isConsumeResponse_Message()
+}
+
+type ConsumeResponse_Opened struct {
+	Opened *Opened `protobuf:"bytes,1,opt,name=opened,proto3,oneof"`
+}
+
+type ConsumeResponse_Delivery struct {
+	Delivery *Delivery `protobuf:"bytes,2,opt,name=delivery,proto3,oneof"`
+}
+
+type ConsumeResponse_Gap struct {
+	// Events that the position had not acknowledged were removed from the log. One member is told, at least once.
+	Gap *Gap `protobuf:"bytes,3,opt,name=gap,proto3,oneof"`
+}
+
+func (*ConsumeResponse_Opened) isConsumeResponse_Message() {}
+
+func (*ConsumeResponse_Delivery) isConsumeResponse_Message() {}
+
+func (*ConsumeResponse_Gap) isConsumeResponse_Message() {}
+
+type Opened struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The position was made by this call.
+	Created       bool `protobuf:"varint,1,opt,name=created,proto3" json:"created,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Opened) Reset() {
+	*x = Opened{}
+	mi := &file_zstats_v1_notifier_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Opened) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Opened) ProtoMessage() {}
+
+func (x *Opened) ProtoReflect() protoreflect.Message {
+	mi := &file_zstats_v1_notifier_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Opened.ProtoReflect.Descriptor instead.
+func (*Opened) Descriptor() ([]byte, []int) {
+	return file_zstats_v1_notifier_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Opened) GetCreated() bool {
+	if x != nil {
+		return x.Created
+	}
+	return false
+}
+
+type Delivery struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Event *ScrapeWritten         `protobuf:"bytes,1,opt,name=event,proto3" json:"event,omitempty"`
+	// How often the event was delivered, this time included.
+	Attempt       uint32 `protobuf:"varint,2,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Delivery) Reset() {
+	*x = Delivery{}
+	mi := &file_zstats_v1_notifier_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Delivery) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Delivery) ProtoMessage() {}
+
+func (x *Delivery) ProtoReflect() protoreflect.Message {
+	mi := &file_zstats_v1_notifier_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Delivery.ProtoReflect.Descriptor instead.
+func (*Delivery) Descriptor() ([]byte, []int) {
+	return file_zstats_v1_notifier_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *Delivery) GetEvent() *ScrapeWritten {
+	if x != nil {
+		return x.Event
+	}
+	return nil
+}
+
+func (x *Delivery) GetAttempt() uint32 {
+	if x != nil {
+		return x.Attempt
+	}
+	return 0
+}
+
+type ListPositionsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListPositionsRequest) Reset() {
+	*x = ListPositionsRequest{}
+	mi := &file_zstats_v1_notifier_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListPositionsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListPositionsRequest) ProtoMessage() {}
+
+func (x *ListPositionsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_zstats_v1_notifier_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListPositionsRequest.ProtoReflect.Descriptor instead.
+func (*ListPositionsRequest) Descriptor() ([]byte, []int) {
+	return file_zstats_v1_notifier_proto_rawDescGZIP(), []int{6}
+}
+
+type ListPositionsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Positions     []*Position            `protobuf:"bytes,1,rep,name=positions,proto3" json:"positions,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListPositionsResponse) Reset() {
+	*x = ListPositionsResponse{}
+	mi := &file_zstats_v1_notifier_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListPositionsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListPositionsResponse) ProtoMessage() {}
+
+func (x *ListPositionsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_zstats_v1_notifier_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListPositionsResponse.ProtoReflect.Descriptor instead.
+func (*ListPositionsResponse) Descriptor() ([]byte, []int) {
+	return file_zstats_v1_notifier_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *ListPositionsResponse) GetPositions() []*Position {
+	if x != nil {
+		return x.Positions
+	}
+	return nil
+}
+
+// A named position, as it is now.
+type Position struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// The account and source of the token that it belongs to; empty where no token is asked for.
+	OwnerAccount string `protobuf:"bytes,2,opt,name=owner_account,json=ownerAccount,proto3" json:"owner_account,omitempty"`
+	OwnerSource  string `protobuf:"bytes,3,opt,name=owner_source,json=ownerSource,proto3" json:"owner_source,omitempty"`
+	// What it selects.
+	Account string `protobuf:"bytes,4,opt,name=account,proto3" json:"account,omitempty"`
+	Target  string `protobuf:"bytes,5,opt,name=target,proto3" json:"target,omitempty"`
+	// Every event up to this sequence is acknowledged, or not selected.
+	AckedSequence uint64 `protobuf:"varint,6,opt,name=acked_sequence,json=ackedSequence,proto3" json:"acked_sequence,omitempty"`
+	// Events not delivered yet, before the selection by target, and events delivered and not acknowledged.
+	Pending uint64 `protobuf:"varint,7,opt,name=pending,proto3" json:"pending,omitempty"`
+	Unacked uint64 `protobuf:"varint,8,opt,name=unacked,proto3" json:"unacked,omitempty"`
+	// Members that wait for events. One that has its most in flight does not.
+	Waiting       uint32 `protobuf:"varint,9,opt,name=waiting,proto3" json:"waiting,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Position) Reset() {
+	*x = Position{}
+	mi := &file_zstats_v1_notifier_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Position) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Position) ProtoMessage() {}
+
+func (x *Position) ProtoReflect() protoreflect.Message {
+	mi := &file_zstats_v1_notifier_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Position.ProtoReflect.Descriptor instead.
+func (*Position) Descriptor() ([]byte, []int) {
+	return file_zstats_v1_notifier_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *Position) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Position) GetOwnerAccount() string {
+	if x != nil {
+		return x.OwnerAccount
+	}
+	return ""
+}
+
+func (x *Position) GetOwnerSource() string {
+	if x != nil {
+		return x.OwnerSource
+	}
+	return ""
+}
+
+func (x *Position) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+func (x *Position) GetTarget() string {
+	if x != nil {
+		return x.Target
+	}
+	return ""
+}
+
+func (x *Position) GetAckedSequence() uint64 {
+	if x != nil {
+		return x.AckedSequence
+	}
+	return 0
+}
+
+func (x *Position) GetPending() uint64 {
+	if x != nil {
+		return x.Pending
+	}
+	return 0
+}
+
+func (x *Position) GetUnacked() uint64 {
+	if x != nil {
+		return x.Unacked
+	}
+	return 0
+}
+
+func (x *Position) GetWaiting() uint32 {
+	if x != nil {
+		return x.Waiting
+	}
+	return 0
+}
+
+type RemovePositionRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// The owner, as Position gives it; a token fills it in.
+	OwnerAccount string `protobuf:"bytes,2,opt,name=owner_account,json=ownerAccount,proto3" json:"owner_account,omitempty"`
+	OwnerSource  string `protobuf:"bytes,3,opt,name=owner_source,json=ownerSource,proto3" json:"owner_source,omitempty"`
+	// Also while members wait.
+	Force         bool `protobuf:"varint,4,opt,name=force,proto3" json:"force,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RemovePositionRequest) Reset() {
+	*x = RemovePositionRequest{}
+	mi := &file_zstats_v1_notifier_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemovePositionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemovePositionRequest) ProtoMessage() {}
+
+func (x *RemovePositionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_zstats_v1_notifier_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemovePositionRequest.ProtoReflect.Descriptor instead.
+func (*RemovePositionRequest) Descriptor() ([]byte, []int) {
+	return file_zstats_v1_notifier_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *RemovePositionRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *RemovePositionRequest) GetOwnerAccount() string {
+	if x != nil {
+		return x.OwnerAccount
+	}
+	return ""
+}
+
+func (x *RemovePositionRequest) GetOwnerSource() string {
+	if x != nil {
+		return x.OwnerSource
+	}
+	return ""
+}
+
+func (x *RemovePositionRequest) GetForce() bool {
+	if x != nil {
+		return x.Force
+	}
+	return false
+}
+
+type RemovePositionResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RemovePositionResponse) Reset() {
+	*x = RemovePositionResponse{}
+	mi := &file_zstats_v1_notifier_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemovePositionResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemovePositionResponse) ProtoMessage() {}
+
+func (x *RemovePositionResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_zstats_v1_notifier_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemovePositionResponse.ProtoReflect.Descriptor instead.
+func (*RemovePositionResponse) Descriptor() ([]byte, []int) {
+	return file_zstats_v1_notifier_proto_rawDescGZIP(), []int{10}
+}
+
 type SubscribeRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Where to begin; from now on if none is set.
@@ -44,7 +796,7 @@ type SubscribeRequest struct {
 
 func (x *SubscribeRequest) Reset() {
 	*x = SubscribeRequest{}
-	mi := &file_zstats_v1_notifier_proto_msgTypes[0]
+	mi := &file_zstats_v1_notifier_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -56,7 +808,7 @@ func (x *SubscribeRequest) String() string {
 func (*SubscribeRequest) ProtoMessage() {}
 
 func (x *SubscribeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_zstats_v1_notifier_proto_msgTypes[0]
+	mi := &file_zstats_v1_notifier_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -69,7 +821,7 @@ func (x *SubscribeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubscribeRequest.ProtoReflect.Descriptor instead.
 func (*SubscribeRequest) Descriptor() ([]byte, []int) {
-	return file_zstats_v1_notifier_proto_rawDescGZIP(), []int{0}
+	return file_zstats_v1_notifier_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *SubscribeRequest) GetFrom() isSubscribeRequest_From {
@@ -145,7 +897,7 @@ type SubscribeResponse struct {
 
 func (x *SubscribeResponse) Reset() {
 	*x = SubscribeResponse{}
-	mi := &file_zstats_v1_notifier_proto_msgTypes[1]
+	mi := &file_zstats_v1_notifier_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -157,7 +909,7 @@ func (x *SubscribeResponse) String() string {
 func (*SubscribeResponse) ProtoMessage() {}
 
 func (x *SubscribeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_zstats_v1_notifier_proto_msgTypes[1]
+	mi := &file_zstats_v1_notifier_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -170,7 +922,7 @@ func (x *SubscribeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubscribeResponse.ProtoReflect.Descriptor instead.
 func (*SubscribeResponse) Descriptor() ([]byte, []int) {
-	return file_zstats_v1_notifier_proto_rawDescGZIP(), []int{1}
+	return file_zstats_v1_notifier_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *SubscribeResponse) GetMessage() isSubscribeResponse_Message {
@@ -281,7 +1033,7 @@ type ScrapeWritten struct {
 
 func (x *ScrapeWritten) Reset() {
 	*x = ScrapeWritten{}
-	mi := &file_zstats_v1_notifier_proto_msgTypes[2]
+	mi := &file_zstats_v1_notifier_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -293,7 +1045,7 @@ func (x *ScrapeWritten) String() string {
 func (*ScrapeWritten) ProtoMessage() {}
 
 func (x *ScrapeWritten) ProtoReflect() protoreflect.Message {
-	mi := &file_zstats_v1_notifier_proto_msgTypes[2]
+	mi := &file_zstats_v1_notifier_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -306,7 +1058,7 @@ func (x *ScrapeWritten) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScrapeWritten.ProtoReflect.Descriptor instead.
 func (*ScrapeWritten) Descriptor() ([]byte, []int) {
-	return file_zstats_v1_notifier_proto_rawDescGZIP(), []int{2}
+	return file_zstats_v1_notifier_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ScrapeWritten) GetAccount() string {
@@ -426,7 +1178,7 @@ type Gap struct {
 
 func (x *Gap) Reset() {
 	*x = Gap{}
-	mi := &file_zstats_v1_notifier_proto_msgTypes[3]
+	mi := &file_zstats_v1_notifier_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -438,7 +1190,7 @@ func (x *Gap) String() string {
 func (*Gap) ProtoMessage() {}
 
 func (x *Gap) ProtoReflect() protoreflect.Message {
-	mi := &file_zstats_v1_notifier_proto_msgTypes[3]
+	mi := &file_zstats_v1_notifier_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -451,7 +1203,7 @@ func (x *Gap) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Gap.ProtoReflect.Descriptor instead.
 func (*Gap) Descriptor() ([]byte, []int) {
-	return file_zstats_v1_notifier_proto_rawDescGZIP(), []int{3}
+	return file_zstats_v1_notifier_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Gap) GetFirstSequence() uint64 {
@@ -479,7 +1231,7 @@ type Started struct {
 
 func (x *Started) Reset() {
 	*x = Started{}
-	mi := &file_zstats_v1_notifier_proto_msgTypes[4]
+	mi := &file_zstats_v1_notifier_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -491,7 +1243,7 @@ func (x *Started) String() string {
 func (*Started) ProtoMessage() {}
 
 func (x *Started) ProtoReflect() protoreflect.Message {
-	mi := &file_zstats_v1_notifier_proto_msgTypes[4]
+	mi := &file_zstats_v1_notifier_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -504,7 +1256,7 @@ func (x *Started) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Started.ProtoReflect.Descriptor instead.
 func (*Started) Descriptor() ([]byte, []int) {
-	return file_zstats_v1_notifier_proto_rawDescGZIP(), []int{4}
+	return file_zstats_v1_notifier_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Started) GetNextSequence() uint64 {
@@ -524,7 +1276,7 @@ type Progress struct {
 
 func (x *Progress) Reset() {
 	*x = Progress{}
-	mi := &file_zstats_v1_notifier_proto_msgTypes[5]
+	mi := &file_zstats_v1_notifier_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -536,7 +1288,7 @@ func (x *Progress) String() string {
 func (*Progress) ProtoMessage() {}
 
 func (x *Progress) ProtoReflect() protoreflect.Message {
-	mi := &file_zstats_v1_notifier_proto_msgTypes[5]
+	mi := &file_zstats_v1_notifier_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -549,7 +1301,7 @@ func (x *Progress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Progress.ProtoReflect.Descriptor instead.
 func (*Progress) Descriptor() ([]byte, []int) {
-	return file_zstats_v1_notifier_proto_rawDescGZIP(), []int{5}
+	return file_zstats_v1_notifier_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Progress) GetNextSequence() uint64 {
@@ -563,7 +1315,52 @@ var File_zstats_v1_notifier_proto protoreflect.FileDescriptor
 
 const file_zstats_v1_notifier_proto_rawDesc = "" +
 	"\n" +
-	"\x18zstats/v1/notifier.proto\x12\tzstats.v1\"\x97\x01\n" +
+	"\x18zstats/v1/notifier.proto\x12\tzstats.v1\"t\n" +
+	"\x0eConsumeRequest\x12-\n" +
+	"\x04open\x18\x01 \x01(\v2\x17.zstats.v1.OpenPositionH\x00R\x04open\x12(\n" +
+	"\x03ack\x18\x02 \x01(\v2\x14.zstats.v1.AckEventsH\x00R\x03ackB\t\n" +
+	"\amessage\"\xf1\x01\n" +
+	"\fOpenPosition\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
+	"\aaccount\x18\x02 \x01(\tR\aaccount\x12\x16\n" +
+	"\x06target\x18\x03 \x01(\tR\x06target\x12%\n" +
+	"\rfrom_sequence\x18\x04 \x01(\x04H\x00R\ffromSequence\x12\"\n" +
+	"\ffrom_time_us\x18\x05 \x01(\x03H\x00R\n" +
+	"fromTimeUs\x12\"\n" +
+	"\rmax_in_flight\x18\x06 \x01(\rR\vmaxInFlight\x12$\n" +
+	"\x0eack_timeout_ms\x18\a \x01(\rR\fackTimeoutMsB\x06\n" +
+	"\x04from\")\n" +
+	"\tAckEvents\x12\x1c\n" +
+	"\tsequences\x18\x01 \x03(\x04R\tsequences\"\xa0\x01\n" +
+	"\x0fConsumeResponse\x12+\n" +
+	"\x06opened\x18\x01 \x01(\v2\x11.zstats.v1.OpenedH\x00R\x06opened\x121\n" +
+	"\bdelivery\x18\x02 \x01(\v2\x13.zstats.v1.DeliveryH\x00R\bdelivery\x12\"\n" +
+	"\x03gap\x18\x03 \x01(\v2\x0e.zstats.v1.GapH\x00R\x03gapB\t\n" +
+	"\amessage\"\"\n" +
+	"\x06Opened\x12\x18\n" +
+	"\acreated\x18\x01 \x01(\bR\acreated\"T\n" +
+	"\bDelivery\x12.\n" +
+	"\x05event\x18\x01 \x01(\v2\x18.zstats.v1.ScrapeWrittenR\x05event\x12\x18\n" +
+	"\aattempt\x18\x02 \x01(\rR\aattempt\"\x16\n" +
+	"\x14ListPositionsRequest\"J\n" +
+	"\x15ListPositionsResponse\x121\n" +
+	"\tpositions\x18\x01 \x03(\v2\x13.zstats.v1.PositionR\tpositions\"\x8d\x02\n" +
+	"\bPosition\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12#\n" +
+	"\rowner_account\x18\x02 \x01(\tR\fownerAccount\x12!\n" +
+	"\fowner_source\x18\x03 \x01(\tR\vownerSource\x12\x18\n" +
+	"\aaccount\x18\x04 \x01(\tR\aaccount\x12\x16\n" +
+	"\x06target\x18\x05 \x01(\tR\x06target\x12%\n" +
+	"\x0eacked_sequence\x18\x06 \x01(\x04R\rackedSequence\x12\x18\n" +
+	"\apending\x18\a \x01(\x04R\apending\x12\x18\n" +
+	"\aunacked\x18\b \x01(\x04R\aunacked\x12\x18\n" +
+	"\awaiting\x18\t \x01(\rR\awaiting\"\x89\x01\n" +
+	"\x15RemovePositionRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12#\n" +
+	"\rowner_account\x18\x02 \x01(\tR\fownerAccount\x12!\n" +
+	"\fowner_source\x18\x03 \x01(\tR\vownerSource\x12\x14\n" +
+	"\x05force\x18\x04 \x01(\bR\x05force\"\x18\n" +
+	"\x16RemovePositionResponse\"\x97\x01\n" +
 	"\x10SubscribeRequest\x12%\n" +
 	"\rfrom_sequence\x18\x01 \x01(\x04H\x00R\ffromSequence\x12\"\n" +
 	"\ffrom_time_us\x18\x02 \x01(\x03H\x00R\n" +
@@ -603,9 +1400,12 @@ const file_zstats_v1_notifier_proto_rawDesc = "" +
 	"\aStarted\x12#\n" +
 	"\rnext_sequence\x18\x01 \x01(\x04R\fnextSequence\"/\n" +
 	"\bProgress\x12#\n" +
-	"\rnext_sequence\x18\x01 \x01(\x04R\fnextSequence2T\n" +
+	"\rnext_sequence\x18\x01 \x01(\x04R\fnextSequence2\xc5\x02\n" +
 	"\bNotifier\x12H\n" +
-	"\tSubscribe\x12\x1b.zstats.v1.SubscribeRequest\x1a\x1c.zstats.v1.SubscribeResponse0\x01B,Z*github.com/zstats/zstats/pkg/event/eventpbb\x06proto3"
+	"\tSubscribe\x12\x1b.zstats.v1.SubscribeRequest\x1a\x1c.zstats.v1.SubscribeResponse0\x01\x12D\n" +
+	"\aConsume\x12\x19.zstats.v1.ConsumeRequest\x1a\x1a.zstats.v1.ConsumeResponse(\x010\x01\x12R\n" +
+	"\rListPositions\x12\x1f.zstats.v1.ListPositionsRequest\x1a .zstats.v1.ListPositionsResponse\x12U\n" +
+	"\x0eRemovePosition\x12 .zstats.v1.RemovePositionRequest\x1a!.zstats.v1.RemovePositionResponseB,Z*github.com/zstats/zstats/pkg/event/eventpbb\x06proto3"
 
 var (
 	file_zstats_v1_notifier_proto_rawDescOnce sync.Once
@@ -619,27 +1419,51 @@ func file_zstats_v1_notifier_proto_rawDescGZIP() []byte {
 	return file_zstats_v1_notifier_proto_rawDescData
 }
 
-var file_zstats_v1_notifier_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_zstats_v1_notifier_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_zstats_v1_notifier_proto_goTypes = []any{
-	(*SubscribeRequest)(nil),  // 0: zstats.v1.SubscribeRequest
-	(*SubscribeResponse)(nil), // 1: zstats.v1.SubscribeResponse
-	(*ScrapeWritten)(nil),     // 2: zstats.v1.ScrapeWritten
-	(*Gap)(nil),               // 3: zstats.v1.Gap
-	(*Started)(nil),           // 4: zstats.v1.Started
-	(*Progress)(nil),          // 5: zstats.v1.Progress
+	(*ConsumeRequest)(nil),         // 0: zstats.v1.ConsumeRequest
+	(*OpenPosition)(nil),           // 1: zstats.v1.OpenPosition
+	(*AckEvents)(nil),              // 2: zstats.v1.AckEvents
+	(*ConsumeResponse)(nil),        // 3: zstats.v1.ConsumeResponse
+	(*Opened)(nil),                 // 4: zstats.v1.Opened
+	(*Delivery)(nil),               // 5: zstats.v1.Delivery
+	(*ListPositionsRequest)(nil),   // 6: zstats.v1.ListPositionsRequest
+	(*ListPositionsResponse)(nil),  // 7: zstats.v1.ListPositionsResponse
+	(*Position)(nil),               // 8: zstats.v1.Position
+	(*RemovePositionRequest)(nil),  // 9: zstats.v1.RemovePositionRequest
+	(*RemovePositionResponse)(nil), // 10: zstats.v1.RemovePositionResponse
+	(*SubscribeRequest)(nil),       // 11: zstats.v1.SubscribeRequest
+	(*SubscribeResponse)(nil),      // 12: zstats.v1.SubscribeResponse
+	(*ScrapeWritten)(nil),          // 13: zstats.v1.ScrapeWritten
+	(*Gap)(nil),                    // 14: zstats.v1.Gap
+	(*Started)(nil),                // 15: zstats.v1.Started
+	(*Progress)(nil),               // 16: zstats.v1.Progress
 }
 var file_zstats_v1_notifier_proto_depIdxs = []int32{
-	2, // 0: zstats.v1.SubscribeResponse.scrape_written:type_name -> zstats.v1.ScrapeWritten
-	3, // 1: zstats.v1.SubscribeResponse.gap:type_name -> zstats.v1.Gap
-	4, // 2: zstats.v1.SubscribeResponse.started:type_name -> zstats.v1.Started
-	5, // 3: zstats.v1.SubscribeResponse.progress:type_name -> zstats.v1.Progress
-	0, // 4: zstats.v1.Notifier.Subscribe:input_type -> zstats.v1.SubscribeRequest
-	1, // 5: zstats.v1.Notifier.Subscribe:output_type -> zstats.v1.SubscribeResponse
-	5, // [5:6] is the sub-list for method output_type
-	4, // [4:5] is the sub-list for method input_type
-	4, // [4:4] is the sub-list for extension type_name
-	4, // [4:4] is the sub-list for extension extendee
-	0, // [0:4] is the sub-list for field type_name
+	1,  // 0: zstats.v1.ConsumeRequest.open:type_name -> zstats.v1.OpenPosition
+	2,  // 1: zstats.v1.ConsumeRequest.ack:type_name -> zstats.v1.AckEvents
+	4,  // 2: zstats.v1.ConsumeResponse.opened:type_name -> zstats.v1.Opened
+	5,  // 3: zstats.v1.ConsumeResponse.delivery:type_name -> zstats.v1.Delivery
+	14, // 4: zstats.v1.ConsumeResponse.gap:type_name -> zstats.v1.Gap
+	13, // 5: zstats.v1.Delivery.event:type_name -> zstats.v1.ScrapeWritten
+	8,  // 6: zstats.v1.ListPositionsResponse.positions:type_name -> zstats.v1.Position
+	13, // 7: zstats.v1.SubscribeResponse.scrape_written:type_name -> zstats.v1.ScrapeWritten
+	14, // 8: zstats.v1.SubscribeResponse.gap:type_name -> zstats.v1.Gap
+	15, // 9: zstats.v1.SubscribeResponse.started:type_name -> zstats.v1.Started
+	16, // 10: zstats.v1.SubscribeResponse.progress:type_name -> zstats.v1.Progress
+	11, // 11: zstats.v1.Notifier.Subscribe:input_type -> zstats.v1.SubscribeRequest
+	0,  // 12: zstats.v1.Notifier.Consume:input_type -> zstats.v1.ConsumeRequest
+	6,  // 13: zstats.v1.Notifier.ListPositions:input_type -> zstats.v1.ListPositionsRequest
+	9,  // 14: zstats.v1.Notifier.RemovePosition:input_type -> zstats.v1.RemovePositionRequest
+	12, // 15: zstats.v1.Notifier.Subscribe:output_type -> zstats.v1.SubscribeResponse
+	3,  // 16: zstats.v1.Notifier.Consume:output_type -> zstats.v1.ConsumeResponse
+	7,  // 17: zstats.v1.Notifier.ListPositions:output_type -> zstats.v1.ListPositionsResponse
+	10, // 18: zstats.v1.Notifier.RemovePosition:output_type -> zstats.v1.RemovePositionResponse
+	15, // [15:19] is the sub-list for method output_type
+	11, // [11:15] is the sub-list for method input_type
+	11, // [11:11] is the sub-list for extension type_name
+	11, // [11:11] is the sub-list for extension extendee
+	0,  // [0:11] is the sub-list for field type_name
 }
 
 func init() { file_zstats_v1_notifier_proto_init() }
@@ -648,10 +1472,23 @@ func file_zstats_v1_notifier_proto_init() {
 		return
 	}
 	file_zstats_v1_notifier_proto_msgTypes[0].OneofWrappers = []any{
+		(*ConsumeRequest_Open)(nil),
+		(*ConsumeRequest_Ack)(nil),
+	}
+	file_zstats_v1_notifier_proto_msgTypes[1].OneofWrappers = []any{
+		(*OpenPosition_FromSequence)(nil),
+		(*OpenPosition_FromTimeUs)(nil),
+	}
+	file_zstats_v1_notifier_proto_msgTypes[3].OneofWrappers = []any{
+		(*ConsumeResponse_Opened)(nil),
+		(*ConsumeResponse_Delivery)(nil),
+		(*ConsumeResponse_Gap)(nil),
+	}
+	file_zstats_v1_notifier_proto_msgTypes[11].OneofWrappers = []any{
 		(*SubscribeRequest_FromSequence)(nil),
 		(*SubscribeRequest_FromTimeUs)(nil),
 	}
-	file_zstats_v1_notifier_proto_msgTypes[1].OneofWrappers = []any{
+	file_zstats_v1_notifier_proto_msgTypes[12].OneofWrappers = []any{
 		(*SubscribeResponse_ScrapeWritten)(nil),
 		(*SubscribeResponse_Gap)(nil),
 		(*SubscribeResponse_Started)(nil),
@@ -663,7 +1500,7 @@ func file_zstats_v1_notifier_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_zstats_v1_notifier_proto_rawDesc), len(file_zstats_v1_notifier_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   6,
+			NumMessages:   17,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

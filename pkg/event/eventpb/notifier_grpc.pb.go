@@ -21,7 +21,10 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	Notifier_Subscribe_FullMethodName = "/zstats.v1.Notifier/Subscribe"
+	Notifier_Subscribe_FullMethodName      = "/zstats.v1.Notifier/Subscribe"
+	Notifier_Consume_FullMethodName        = "/zstats.v1.Notifier/Consume"
+	Notifier_ListPositions_FullMethodName  = "/zstats.v1.Notifier/ListPositions"
+	Notifier_RemovePosition_FullMethodName = "/zstats.v1.Notifier/RemovePosition"
 )
 
 // NotifierClient is the client API for Notifier service.
@@ -35,6 +38,21 @@ type NotifierClient interface {
 	// sequence seen. INVALID_ARGUMENT, OUT_OF_RANGE, UNAUTHENTICATED and PERMISSION_DENIED are for the caller to correct;
 	// RESOURCE_EXHAUSTED means that there are as many subscribers as may be.
 	Subscribe(ctx context.Context, in *SubscribeRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[SubscribeResponse], error)
+	// Consume streams the events of a named position, which outlasts connections, notifiers and restarts: what was not
+	// acknowledged comes again, at any notifier. All streams with one name share its events, each going to one of them. The first
+	// request is Open, all others are acknowledgements; the first response is Opened.
+	//
+	// Delivery is at least once: an event whose acknowledgement was lost comes again. Its sequence, or its account, source, target
+	// and epoch, tell it from others. Events that come again come after newer ones.
+	//
+	// Statuses are those of Subscribe; besides, FAILED_PRECONDITION means that the position selects other events than were asked
+	// for, and DEADLINE_EXCEEDED that an event was not acknowledged in time. It was given to another member.
+	Consume(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ConsumeRequest, ConsumeResponse], error)
+	// ListPositions returns the named positions of the caller's token; all of them where no token is asked for.
+	ListPositions(ctx context.Context, in *ListPositionsRequest, opts ...grpc.CallOption) (*ListPositionsResponse, error)
+	// RemovePosition forgets a named position. NOT_FOUND if there is none, FAILED_PRECONDITION while it has members that wait for
+	// events.
+	RemovePosition(ctx context.Context, in *RemovePositionRequest, opts ...grpc.CallOption) (*RemovePositionResponse, error)
 }
 
 type notifierClient struct {
@@ -64,6 +82,39 @@ func (c *notifierClient) Subscribe(ctx context.Context, in *SubscribeRequest, op
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Notifier_SubscribeClient = grpc.ServerStreamingClient[SubscribeResponse]
 
+func (c *notifierClient) Consume(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ConsumeRequest, ConsumeResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Notifier_ServiceDesc.Streams[1], Notifier_Consume_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[ConsumeRequest, ConsumeResponse]{ClientStream: stream}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Notifier_ConsumeClient = grpc.BidiStreamingClient[ConsumeRequest, ConsumeResponse]
+
+func (c *notifierClient) ListPositions(ctx context.Context, in *ListPositionsRequest, opts ...grpc.CallOption) (*ListPositionsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListPositionsResponse)
+	err := c.cc.Invoke(ctx, Notifier_ListPositions_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *notifierClient) RemovePosition(ctx context.Context, in *RemovePositionRequest, opts ...grpc.CallOption) (*RemovePositionResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RemovePositionResponse)
+	err := c.cc.Invoke(ctx, Notifier_RemovePosition_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // NotifierServer is the server API for Notifier service.
 // All implementations must embed UnimplementedNotifierServer
 // for forward compatibility.
@@ -75,6 +126,21 @@ type NotifierServer interface {
 	// sequence seen. INVALID_ARGUMENT, OUT_OF_RANGE, UNAUTHENTICATED and PERMISSION_DENIED are for the caller to correct;
 	// RESOURCE_EXHAUSTED means that there are as many subscribers as may be.
 	Subscribe(*SubscribeRequest, grpc.ServerStreamingServer[SubscribeResponse]) error
+	// Consume streams the events of a named position, which outlasts connections, notifiers and restarts: what was not
+	// acknowledged comes again, at any notifier. All streams with one name share its events, each going to one of them. The first
+	// request is Open, all others are acknowledgements; the first response is Opened.
+	//
+	// Delivery is at least once: an event whose acknowledgement was lost comes again. Its sequence, or its account, source, target
+	// and epoch, tell it from others. Events that come again come after newer ones.
+	//
+	// Statuses are those of Subscribe; besides, FAILED_PRECONDITION means that the position selects other events than were asked
+	// for, and DEADLINE_EXCEEDED that an event was not acknowledged in time. It was given to another member.
+	Consume(grpc.BidiStreamingServer[ConsumeRequest, ConsumeResponse]) error
+	// ListPositions returns the named positions of the caller's token; all of them where no token is asked for.
+	ListPositions(context.Context, *ListPositionsRequest) (*ListPositionsResponse, error)
+	// RemovePosition forgets a named position. NOT_FOUND if there is none, FAILED_PRECONDITION while it has members that wait for
+	// events.
+	RemovePosition(context.Context, *RemovePositionRequest) (*RemovePositionResponse, error)
 	mustEmbedUnimplementedNotifierServer()
 }
 
@@ -87,6 +153,15 @@ type UnimplementedNotifierServer struct{}
 
 func (UnimplementedNotifierServer) Subscribe(*SubscribeRequest, grpc.ServerStreamingServer[SubscribeResponse]) error {
 	return status.Error(codes.Unimplemented, "method Subscribe not implemented")
+}
+func (UnimplementedNotifierServer) Consume(grpc.BidiStreamingServer[ConsumeRequest, ConsumeResponse]) error {
+	return status.Error(codes.Unimplemented, "method Consume not implemented")
+}
+func (UnimplementedNotifierServer) ListPositions(context.Context, *ListPositionsRequest) (*ListPositionsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListPositions not implemented")
+}
+func (UnimplementedNotifierServer) RemovePosition(context.Context, *RemovePositionRequest) (*RemovePositionResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RemovePosition not implemented")
 }
 func (UnimplementedNotifierServer) mustEmbedUnimplementedNotifierServer() {}
 func (UnimplementedNotifierServer) testEmbeddedByValue()                  {}
@@ -120,18 +195,76 @@ func _Notifier_Subscribe_Handler(srv interface{}, stream grpc.ServerStream) erro
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Notifier_SubscribeServer = grpc.ServerStreamingServer[SubscribeResponse]
 
+func _Notifier_Consume_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(NotifierServer).Consume(&grpc.GenericServerStream[ConsumeRequest, ConsumeResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Notifier_ConsumeServer = grpc.BidiStreamingServer[ConsumeRequest, ConsumeResponse]
+
+func _Notifier_ListPositions_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListPositionsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(NotifierServer).ListPositions(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Notifier_ListPositions_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(NotifierServer).ListPositions(ctx, req.(*ListPositionsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Notifier_RemovePosition_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RemovePositionRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(NotifierServer).RemovePosition(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Notifier_RemovePosition_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(NotifierServer).RemovePosition(ctx, req.(*RemovePositionRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Notifier_ServiceDesc is the grpc.ServiceDesc for Notifier service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
 var Notifier_ServiceDesc = grpc.ServiceDesc{
 	ServiceName: "zstats.v1.Notifier",
 	HandlerType: (*NotifierServer)(nil),
-	Methods:     []grpc.MethodDesc{},
+	Methods: []grpc.MethodDesc{
+		{
+			MethodName: "ListPositions",
+			Handler:    _Notifier_ListPositions_Handler,
+		},
+		{
+			MethodName: "RemovePosition",
+			Handler:    _Notifier_RemovePosition_Handler,
+		},
+	},
 	Streams: []grpc.StreamDesc{
 		{
 			StreamName:    "Subscribe",
 			Handler:       _Notifier_Subscribe_Handler,
 			ServerStreams: true,
+		},
+		{
+			StreamName:    "Consume",
+			Handler:       _Notifier_Consume_Handler,
+			ServerStreams: true,
+			ClientStreams: true,
 		},
 	},
 	Metadata: "zstats/v1/notifier.proto",
