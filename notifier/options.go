@@ -23,6 +23,10 @@ type Log interface {
 	Find(ctx context.Context, stream, subject string, from uint64) (bus.Place, error)
 	// Read opens an ordered reader.
 	Read(ctx context.Context, o bus.ReadOptions) (*bus.Reader, error)
+	// OpenPosition, Positions and RemovePosition are what is to be done with named positions.
+	OpenPosition(ctx context.Context, s bus.PositionSpec) (*bus.Position, error)
+	Positions(ctx context.Context) ([]bus.PositionState, error)
+	RemovePosition(ctx context.Context, k bus.PositionKey) error
 }
 
 var _ Log = (*bus.Bus)(nil)
