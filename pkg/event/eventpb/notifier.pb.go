@@ -284,7 +284,6 @@ type ConsumeResponse struct {
 	//
 	//	*ConsumeResponse_Opened
 	//	*ConsumeResponse_Delivery
-	//	*ConsumeResponse_Gap
 	Message       isConsumeResponse_Message `protobuf_oneof:"message"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -345,15 +344,6 @@ func (x *ConsumeResponse) GetDelivery() *Delivery {
 	return nil
 }
 
-func (x *ConsumeResponse) GetGap() *Gap {
-	if x != nil {
-		if x, ok := x.Message.(*ConsumeResponse_Gap); ok {
-			return x.Gap
-		}
-	}
-	return nil
-}
-
 type isConsumeResponse_Message interface {
 	isConsumeResponse_Message()
 }
@@ -366,16 +356,9 @@ type ConsumeResponse_Delivery struct {
 	Delivery *Delivery `protobuf:"bytes,2,opt,name=delivery,proto3,oneof"`
 }
 
-type ConsumeResponse_Gap struct {
-	// Events that the position had not acknowledged were removed from the log. One member is told, at least once.
-	Gap *Gap `protobuf:"bytes,3,opt,name=gap,proto3,oneof"`
-}
-
 func (*ConsumeResponse_Opened) isConsumeResponse_Message() {}
 
 func (*ConsumeResponse_Delivery) isConsumeResponse_Message() {}
-
-func (*ConsumeResponse_Gap) isConsumeResponse_Message() {}
 
 type Opened struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1331,11 +1314,10 @@ const file_zstats_v1_notifier_proto_rawDesc = "" +
 	"\x0eack_timeout_ms\x18\a \x01(\rR\fackTimeoutMsB\x06\n" +
 	"\x04from\")\n" +
 	"\tAckEvents\x12\x1c\n" +
-	"\tsequences\x18\x01 \x03(\x04R\tsequences\"\xa0\x01\n" +
+	"\tsequences\x18\x01 \x03(\x04R\tsequences\"|\n" +
 	"\x0fConsumeResponse\x12+\n" +
 	"\x06opened\x18\x01 \x01(\v2\x11.zstats.v1.OpenedH\x00R\x06opened\x121\n" +
-	"\bdelivery\x18\x02 \x01(\v2\x13.zstats.v1.DeliveryH\x00R\bdelivery\x12\"\n" +
-	"\x03gap\x18\x03 \x01(\v2\x0e.zstats.v1.GapH\x00R\x03gapB\t\n" +
+	"\bdelivery\x18\x02 \x01(\v2\x13.zstats.v1.DeliveryH\x00R\bdeliveryB\t\n" +
 	"\amessage\"\"\n" +
 	"\x06Opened\x12\x18\n" +
 	"\acreated\x18\x01 \x01(\bR\acreated\"T\n" +
@@ -1444,26 +1426,25 @@ var file_zstats_v1_notifier_proto_depIdxs = []int32{
 	2,  // 1: zstats.v1.ConsumeRequest.ack:type_name -> zstats.v1.AckEvents
 	4,  // 2: zstats.v1.ConsumeResponse.opened:type_name -> zstats.v1.Opened
 	5,  // 3: zstats.v1.ConsumeResponse.delivery:type_name -> zstats.v1.Delivery
-	14, // 4: zstats.v1.ConsumeResponse.gap:type_name -> zstats.v1.Gap
-	13, // 5: zstats.v1.Delivery.event:type_name -> zstats.v1.ScrapeWritten
-	8,  // 6: zstats.v1.ListPositionsResponse.positions:type_name -> zstats.v1.Position
-	13, // 7: zstats.v1.SubscribeResponse.scrape_written:type_name -> zstats.v1.ScrapeWritten
-	14, // 8: zstats.v1.SubscribeResponse.gap:type_name -> zstats.v1.Gap
-	15, // 9: zstats.v1.SubscribeResponse.started:type_name -> zstats.v1.Started
-	16, // 10: zstats.v1.SubscribeResponse.progress:type_name -> zstats.v1.Progress
-	11, // 11: zstats.v1.Notifier.Subscribe:input_type -> zstats.v1.SubscribeRequest
-	0,  // 12: zstats.v1.Notifier.Consume:input_type -> zstats.v1.ConsumeRequest
-	6,  // 13: zstats.v1.Notifier.ListPositions:input_type -> zstats.v1.ListPositionsRequest
-	9,  // 14: zstats.v1.Notifier.RemovePosition:input_type -> zstats.v1.RemovePositionRequest
-	12, // 15: zstats.v1.Notifier.Subscribe:output_type -> zstats.v1.SubscribeResponse
-	3,  // 16: zstats.v1.Notifier.Consume:output_type -> zstats.v1.ConsumeResponse
-	7,  // 17: zstats.v1.Notifier.ListPositions:output_type -> zstats.v1.ListPositionsResponse
-	10, // 18: zstats.v1.Notifier.RemovePosition:output_type -> zstats.v1.RemovePositionResponse
-	15, // [15:19] is the sub-list for method output_type
-	11, // [11:15] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	13, // 4: zstats.v1.Delivery.event:type_name -> zstats.v1.ScrapeWritten
+	8,  // 5: zstats.v1.ListPositionsResponse.positions:type_name -> zstats.v1.Position
+	13, // 6: zstats.v1.SubscribeResponse.scrape_written:type_name -> zstats.v1.ScrapeWritten
+	14, // 7: zstats.v1.SubscribeResponse.gap:type_name -> zstats.v1.Gap
+	15, // 8: zstats.v1.SubscribeResponse.started:type_name -> zstats.v1.Started
+	16, // 9: zstats.v1.SubscribeResponse.progress:type_name -> zstats.v1.Progress
+	11, // 10: zstats.v1.Notifier.Subscribe:input_type -> zstats.v1.SubscribeRequest
+	0,  // 11: zstats.v1.Notifier.Consume:input_type -> zstats.v1.ConsumeRequest
+	6,  // 12: zstats.v1.Notifier.ListPositions:input_type -> zstats.v1.ListPositionsRequest
+	9,  // 13: zstats.v1.Notifier.RemovePosition:input_type -> zstats.v1.RemovePositionRequest
+	12, // 14: zstats.v1.Notifier.Subscribe:output_type -> zstats.v1.SubscribeResponse
+	3,  // 15: zstats.v1.Notifier.Consume:output_type -> zstats.v1.ConsumeResponse
+	7,  // 16: zstats.v1.Notifier.ListPositions:output_type -> zstats.v1.ListPositionsResponse
+	10, // 17: zstats.v1.Notifier.RemovePosition:output_type -> zstats.v1.RemovePositionResponse
+	14, // [14:18] is the sub-list for method output_type
+	10, // [10:14] is the sub-list for method input_type
+	10, // [10:10] is the sub-list for extension type_name
+	10, // [10:10] is the sub-list for extension extendee
+	0,  // [0:10] is the sub-list for field type_name
 }
 
 func init() { file_zstats_v1_notifier_proto_init() }
@@ -1482,7 +1463,6 @@ func file_zstats_v1_notifier_proto_init() {
 	file_zstats_v1_notifier_proto_msgTypes[3].OneofWrappers = []any{
 		(*ConsumeResponse_Opened)(nil),
 		(*ConsumeResponse_Delivery)(nil),
-		(*ConsumeResponse_Gap)(nil),
 	}
 	file_zstats_v1_notifier_proto_msgTypes[11].OneofWrappers = []any{
 		(*SubscribeRequest_FromSequence)(nil),
