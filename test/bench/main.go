@@ -31,6 +31,8 @@ type options struct {
 	runs        int
 	profile     string
 	replay      bool
+	clusters    string
+	balance     bool
 }
 
 func main() {
@@ -42,6 +44,8 @@ func main() {
 	flag.IntVar(&o.runs, "runs", 3, "how often to measure")
 	flag.StringVar(&o.profile, "cpuprofile", "", "write a CPU profile of the process here")
 	flag.BoolVar(&o.replay, "replay", false, "make the files again from the log of each run, with one processor")
+	flag.StringVar(&o.clusters, "clusters", "", "measure services on NATS servers instead, by these numbers of servers and assemblers, such as 1x1,3x2")
+	flag.BoolVar(&o.balance, "balance", false, "measure instead how long assemblers take to share the partitions, on three NATS servers")
 	flag.Parse()
 	if err := run(context.Background(), o); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -69,6 +73,12 @@ func run(ctx context.Context, o options) error {
 	}
 	defer os.RemoveAll(root)
 	fmt.Printf("the machine now: %v of CPU for one scrape by compress/gzip, level 1\n", reference.Round(time.Microsecond))
+	switch {
+	case o.clusters != "":
+		return measureClusters(ctx, o, root, l)
+	case o.balance:
+		return measureBalance(ctx, o, root)
+	}
 	var results []result
 	for range o.runs {
 		r, err := measure(ctx, o, root, l)
@@ -144,8 +154,13 @@ func measure(ctx context.Context, o options, root string, l *load) (r result, er
 	return r, nil
 }
 
+// process is one that tells of itself on /metrics.
+type process interface {
+	Metrics(ctx context.Context) (string, error)
+}
+
 // sum adds up the metrics of the process whose lines begin with one of the prefixes.
-func sum(ctx context.Context, z *harness.Zstats, prefixes ...string) (int, error) {
+func sum(ctx context.Context, z process, prefixes ...string) (int, error) {
 	text, err := z.Metrics(ctx)
 	if err != nil {
 		return 0, err
@@ -229,7 +244,7 @@ func post(ctx context.Context, url string, body []byte) error {
 
 // waitForFiles waits until the process says that n scrapes lie on disk. Looking for the files instead would take a good part of
 // the machine away from it.
-func waitForFiles(ctx context.Context, z *harness.Zstats, n int) error {
+func waitForFiles(ctx context.Context, z process, n int) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
 	defer cancel()
 	for {
