@@ -3,7 +3,7 @@ package notifier
 import (
 	"context"
 	"errors"
-	"regexp"
+	"strings"
 	"sync"
 	"time"
 
@@ -116,7 +116,11 @@ func (n *Notifier) openMember(ctx context.Context, r *eventpb.OpenPosition, g ac
 	return m, p.Created, nil
 }
 
-func validName(s string) bool { return regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`).MatchString(s) }
+func validName(s string) bool {
+	return 1 <= len(s) && len(s) <= 64 && strings.IndexFunc(s, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '.' && r != '_' && r != '-'
+	}) < 0
+}
 
 // member is one stream of a position.
 type member struct {

@@ -2,6 +2,7 @@ package notifier
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"google.golang.org/grpc"
@@ -115,6 +116,7 @@ func TestPositionRefusals(t *testing.T) {
 		{&eventpb.OpenPosition{Name: "p"}, codes.FailedPrecondition},
 		{&eventpb.OpenPosition{Name: ""}, codes.InvalidArgument},
 		{&eventpb.OpenPosition{Name: "a b"}, codes.InvalidArgument},
+		{&eventpb.OpenPosition{Name: strings.Repeat("x", 65)}, codes.InvalidArgument},
 		{&eventpb.OpenPosition{Name: "q", MaxInFlight: 1001}, codes.InvalidArgument},
 	} {
 		s, err := eventpb.NewNotifierClient(c).Consume(t.Context())

@@ -49,6 +49,7 @@ func (n *Notifier) newServer(ctx context.Context) (*grpc.Server, healthServer) {
 		}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: minPing, PermitWithoutStream: true}),
 		grpc.StreamInterceptor(n.guard(ctx)),
+		grpc.UnaryInterceptor(n.guardUnary),
 		grpc.WaitForHandlers(true),
 	}
 	if n.cert != nil {
@@ -91,8 +92,7 @@ func (n *Notifier) guard(run context.Context) grpc.StreamServerInterceptor {
 		defer context.AfterFunc(run, func() { cancel(errStopping) })()
 		defer func() {
 			if p := recover(); p != nil {
-				n.logger.Error("a call panicked", zap.String("method", info.FullMethod), zap.Any("panic", p), zap.ByteString("stack", debug.Stack()))
-				err = status.Error(codes.Internal, "internal error")
+				err = n.panicked(info.FullMethod, p)
 			}
 			if info.FullMethod == eventpb.Notifier_Subscribe_FullMethodName {
 				n.metrics.ended(status.Code(err))
@@ -100,6 +100,22 @@ func (n *Notifier) guard(run context.Context) grpc.StreamServerInterceptor {
 		}()
 		return n.status(ctx, handler(srv, contextStream{stream, ctx}))
 	}
+}
+
+// guardUnary keeps a panic in a call from ending the process.
+func (n *Notifier) guardUnary(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (resp any, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = n.panicked(info.FullMethod, p)
+		}
+	}()
+	return handler(ctx, req)
+}
+
+// panicked logs a panic and returns what its caller is told.
+func (n *Notifier) panicked(method string, p any) error {
+	n.logger.Error("a call panicked", zap.String("method", method), zap.Any("panic", p), zap.ByteString("stack", debug.Stack()))
+	return status.Error(codes.Internal, "internal error")
 }
 
 // contextStream is a stream with another context.

@@ -328,3 +328,18 @@ func TestFaultsStayWithinTheCall(t *testing.T) {
 		})
 	}
 }
+
+// clumsy is a log whose list of positions panics.
+type clumsy struct{ *bus.Bus }
+
+func (clumsy) Positions(context.Context) ([]bus.PositionState, error) { panic("boom") }
+
+func TestPanicOfAUnaryCall(t *testing.T) {
+	client := eventpb.NewNotifierClient(dial(t, serve(t, Options{Log: clumsy{openBus(t)}})))
+	for range 2 { // the process lives on
+		_, err := client.ListPositions(t.Context(), &eventpb.ListPositionsRequest{})
+		if status.Code(err) != codes.Internal {
+			t.Errorf("got %v, want %s", err, codes.Internal)
+		}
+	}
+}
