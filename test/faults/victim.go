@@ -12,6 +12,7 @@ import (
 // victim is a process that faults happen to.
 type victim interface {
 	Kill()
+	WaitUp(ctx context.Context) error
 	Stop(within time.Duration) error
 	Restart() error
 	WaitReady(ctx context.Context) error
@@ -26,6 +27,9 @@ func (s service) Signal(sig syscall.Signal) error { return s.Service.Signal(sig)
 
 // node is a NATS server.
 type node struct{ *harness.Node }
+
+// WaitUp waits for nothing: how a server ends says nothing, see Stop.
+func (n node) WaitUp(context.Context) error { return nil }
 
 func (n node) Restart() error                  { return n.Start() }
 func (n node) Signal(sig syscall.Signal) error { return n.Node.Signal(sig) }
@@ -47,6 +51,9 @@ func strike(ctx context.Context, v victim, s step) error {
 		wait(ctx, s.lasts)
 		return v.Restart()
 	case terminate:
+		if err := v.WaitUp(ctx); err != nil { // an earlier step may have started it just now
+			return err
+		}
 		if err := v.Stop(stopWithin); err != nil {
 			return fmt.Errorf("%s did not stop well: %w\n%s", s.victim, err, v.Output())
 		}

@@ -34,6 +34,11 @@ func (s *Service) WaitReady(ctx context.Context) error {
 	return waitOK(ctx, s.Process, "http://"+s.AdminAddr+"/-/ready")
 }
 
+// WaitUp waits until the process answers at all; before, a signal may find it with no handler yet.
+func (s *Service) WaitUp(ctx context.Context) error {
+	return waitOK(ctx, s.Process, "http://"+s.AdminAddr+"/-/healthy")
+}
+
 // Metrics returns the text of /metrics.
 func (s *Service) Metrics(ctx context.Context) (string, error) {
 	return httpGet(ctx, "http://"+s.AdminAddr+"/metrics")
