@@ -14,8 +14,9 @@ import (
 )
 
 const (
-	// atOnce is how many scrapes are removed as one group, which costs one sync.
-	atOnce = 256
+	// atOnce is how many scrapes are removed as one group. That costs one sync, which beside busy writers may take a second; and a
+	// stop waits for the group.
+	atOnce = 2048
 	// lag is how much earlier than its event a scrape may have been put on disk: batches that are tried again, and clocks of
 	// the log and the disk that differ. See account.acked.
 	lag = 10 * time.Minute
