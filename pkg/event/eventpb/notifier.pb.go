@@ -235,7 +235,7 @@ func (*OpenPosition_FromTimeUs) isOpenPosition_From() {}
 
 type AckEvents struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Sequences of events that this stream has brought. Others are ignored.
+	// Sequences of events that this stream has brought, or the last sequence of a Gap. Others are ignored.
 	Sequences     []uint64 `protobuf:"varint,1,rep,packed,name=sequences,proto3" json:"sequences,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -284,6 +284,7 @@ type ConsumeResponse struct {
 	//
 	//	*ConsumeResponse_Opened
 	//	*ConsumeResponse_Delivery
+	//	*ConsumeResponse_Gap
 	Message       isConsumeResponse_Message `protobuf_oneof:"message"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -344,6 +345,15 @@ func (x *ConsumeResponse) GetDelivery() *Delivery {
 	return nil
 }
 
+func (x *ConsumeResponse) GetGap() *Gap {
+	if x != nil {
+		if x, ok := x.Message.(*ConsumeResponse_Gap); ok {
+			return x.Gap
+		}
+	}
+	return nil
+}
+
 type isConsumeResponse_Message interface {
 	isConsumeResponse_Message()
 }
@@ -356,9 +366,17 @@ type ConsumeResponse_Delivery struct {
 	Delivery *Delivery `protobuf:"bytes,2,opt,name=delivery,proto3,oneof"`
 }
 
+type ConsumeResponse_Gap struct {
+	// Events of the position were removed before they were acknowledged. It is told on every stream of the position, again when
+	// it has grown, until one has acknowledged its last_sequence.
+	Gap *Gap `protobuf:"bytes,3,opt,name=gap,proto3,oneof"`
+}
+
 func (*ConsumeResponse_Opened) isConsumeResponse_Message() {}
 
 func (*ConsumeResponse_Delivery) isConsumeResponse_Message() {}
+
+func (*ConsumeResponse_Gap) isConsumeResponse_Message() {}
 
 type Opened struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -554,7 +572,11 @@ type Position struct {
 	Pending uint64 `protobuf:"varint,7,opt,name=pending,proto3" json:"pending,omitempty"`
 	Unacked uint64 `protobuf:"varint,8,opt,name=unacked,proto3" json:"unacked,omitempty"`
 	// Members that wait for events. One that has its most in flight does not.
-	Waiting       uint32 `protobuf:"varint,9,opt,name=waiting,proto3" json:"waiting,omitempty"`
+	Waiting uint32 `protobuf:"varint,9,opt,name=waiting,proto3" json:"waiting,omitempty"`
+	// What was removed before it was acknowledged, unless that was acknowledged.
+	Gap *Gap `protobuf:"bytes,10,opt,name=gap,proto3" json:"gap,omitempty"`
+	// When the oldest event that is not acknowledged was written, microseconds since the Unix epoch; 0 if there is none.
+	OldestUs      int64 `protobuf:"varint,11,opt,name=oldest_us,json=oldestUs,proto3" json:"oldest_us,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -648,6 +670,20 @@ func (x *Position) GetUnacked() uint64 {
 func (x *Position) GetWaiting() uint32 {
 	if x != nil {
 		return x.Waiting
+	}
+	return 0
+}
+
+func (x *Position) GetGap() *Gap {
+	if x != nil {
+		return x.Gap
+	}
+	return nil
+}
+
+func (x *Position) GetOldestUs() int64 {
+	if x != nil {
+		return x.OldestUs
 	}
 	return 0
 }
@@ -1314,10 +1350,11 @@ const file_zstats_v1_notifier_proto_rawDesc = "" +
 	"\x0eack_timeout_ms\x18\a \x01(\rR\fackTimeoutMsB\x06\n" +
 	"\x04from\")\n" +
 	"\tAckEvents\x12\x1c\n" +
-	"\tsequences\x18\x01 \x03(\x04R\tsequences\"|\n" +
+	"\tsequences\x18\x01 \x03(\x04R\tsequences\"\xa0\x01\n" +
 	"\x0fConsumeResponse\x12+\n" +
 	"\x06opened\x18\x01 \x01(\v2\x11.zstats.v1.OpenedH\x00R\x06opened\x121\n" +
-	"\bdelivery\x18\x02 \x01(\v2\x13.zstats.v1.DeliveryH\x00R\bdeliveryB\t\n" +
+	"\bdelivery\x18\x02 \x01(\v2\x13.zstats.v1.DeliveryH\x00R\bdelivery\x12\"\n" +
+	"\x03gap\x18\x03 \x01(\v2\x0e.zstats.v1.GapH\x00R\x03gapB\t\n" +
 	"\amessage\"\"\n" +
 	"\x06Opened\x12\x18\n" +
 	"\acreated\x18\x01 \x01(\bR\acreated\"T\n" +
@@ -1326,7 +1363,7 @@ const file_zstats_v1_notifier_proto_rawDesc = "" +
 	"\aattempt\x18\x02 \x01(\rR\aattempt\"\x16\n" +
 	"\x14ListPositionsRequest\"J\n" +
 	"\x15ListPositionsResponse\x121\n" +
-	"\tpositions\x18\x01 \x03(\v2\x13.zstats.v1.PositionR\tpositions\"\x8d\x02\n" +
+	"\tpositions\x18\x01 \x03(\v2\x13.zstats.v1.PositionR\tpositions\"\xcc\x02\n" +
 	"\bPosition\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12#\n" +
 	"\rowner_account\x18\x02 \x01(\tR\fownerAccount\x12!\n" +
@@ -1336,7 +1373,10 @@ const file_zstats_v1_notifier_proto_rawDesc = "" +
 	"\x0eacked_sequence\x18\x06 \x01(\x04R\rackedSequence\x12\x18\n" +
 	"\apending\x18\a \x01(\x04R\apending\x12\x18\n" +
 	"\aunacked\x18\b \x01(\x04R\aunacked\x12\x18\n" +
-	"\awaiting\x18\t \x01(\rR\awaiting\"\x89\x01\n" +
+	"\awaiting\x18\t \x01(\rR\awaiting\x12 \n" +
+	"\x03gap\x18\n" +
+	" \x01(\v2\x0e.zstats.v1.GapR\x03gap\x12\x1b\n" +
+	"\toldest_us\x18\v \x01(\x03R\boldestUs\"\x89\x01\n" +
 	"\x15RemovePositionRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12#\n" +
 	"\rowner_account\x18\x02 \x01(\tR\fownerAccount\x12!\n" +
@@ -1426,25 +1466,27 @@ var file_zstats_v1_notifier_proto_depIdxs = []int32{
 	2,  // 1: zstats.v1.ConsumeRequest.ack:type_name -> zstats.v1.AckEvents
 	4,  // 2: zstats.v1.ConsumeResponse.opened:type_name -> zstats.v1.Opened
 	5,  // 3: zstats.v1.ConsumeResponse.delivery:type_name -> zstats.v1.Delivery
-	13, // 4: zstats.v1.Delivery.event:type_name -> zstats.v1.ScrapeWritten
-	8,  // 5: zstats.v1.ListPositionsResponse.positions:type_name -> zstats.v1.Position
-	13, // 6: zstats.v1.SubscribeResponse.scrape_written:type_name -> zstats.v1.ScrapeWritten
-	14, // 7: zstats.v1.SubscribeResponse.gap:type_name -> zstats.v1.Gap
-	15, // 8: zstats.v1.SubscribeResponse.started:type_name -> zstats.v1.Started
-	16, // 9: zstats.v1.SubscribeResponse.progress:type_name -> zstats.v1.Progress
-	11, // 10: zstats.v1.Notifier.Subscribe:input_type -> zstats.v1.SubscribeRequest
-	0,  // 11: zstats.v1.Notifier.Consume:input_type -> zstats.v1.ConsumeRequest
-	6,  // 12: zstats.v1.Notifier.ListPositions:input_type -> zstats.v1.ListPositionsRequest
-	9,  // 13: zstats.v1.Notifier.RemovePosition:input_type -> zstats.v1.RemovePositionRequest
-	12, // 14: zstats.v1.Notifier.Subscribe:output_type -> zstats.v1.SubscribeResponse
-	3,  // 15: zstats.v1.Notifier.Consume:output_type -> zstats.v1.ConsumeResponse
-	7,  // 16: zstats.v1.Notifier.ListPositions:output_type -> zstats.v1.ListPositionsResponse
-	10, // 17: zstats.v1.Notifier.RemovePosition:output_type -> zstats.v1.RemovePositionResponse
-	14, // [14:18] is the sub-list for method output_type
-	10, // [10:14] is the sub-list for method input_type
-	10, // [10:10] is the sub-list for extension type_name
-	10, // [10:10] is the sub-list for extension extendee
-	0,  // [0:10] is the sub-list for field type_name
+	14, // 4: zstats.v1.ConsumeResponse.gap:type_name -> zstats.v1.Gap
+	13, // 5: zstats.v1.Delivery.event:type_name -> zstats.v1.ScrapeWritten
+	8,  // 6: zstats.v1.ListPositionsResponse.positions:type_name -> zstats.v1.Position
+	14, // 7: zstats.v1.Position.gap:type_name -> zstats.v1.Gap
+	13, // 8: zstats.v1.SubscribeResponse.scrape_written:type_name -> zstats.v1.ScrapeWritten
+	14, // 9: zstats.v1.SubscribeResponse.gap:type_name -> zstats.v1.Gap
+	15, // 10: zstats.v1.SubscribeResponse.started:type_name -> zstats.v1.Started
+	16, // 11: zstats.v1.SubscribeResponse.progress:type_name -> zstats.v1.Progress
+	11, // 12: zstats.v1.Notifier.Subscribe:input_type -> zstats.v1.SubscribeRequest
+	0,  // 13: zstats.v1.Notifier.Consume:input_type -> zstats.v1.ConsumeRequest
+	6,  // 14: zstats.v1.Notifier.ListPositions:input_type -> zstats.v1.ListPositionsRequest
+	9,  // 15: zstats.v1.Notifier.RemovePosition:input_type -> zstats.v1.RemovePositionRequest
+	12, // 16: zstats.v1.Notifier.Subscribe:output_type -> zstats.v1.SubscribeResponse
+	3,  // 17: zstats.v1.Notifier.Consume:output_type -> zstats.v1.ConsumeResponse
+	7,  // 18: zstats.v1.Notifier.ListPositions:output_type -> zstats.v1.ListPositionsResponse
+	10, // 19: zstats.v1.Notifier.RemovePosition:output_type -> zstats.v1.RemovePositionResponse
+	16, // [16:20] is the sub-list for method output_type
+	12, // [12:16] is the sub-list for method input_type
+	12, // [12:12] is the sub-list for extension type_name
+	12, // [12:12] is the sub-list for extension extendee
+	0,  // [0:12] is the sub-list for field type_name
 }
 
 func init() { file_zstats_v1_notifier_proto_init() }
@@ -1463,6 +1505,7 @@ func file_zstats_v1_notifier_proto_init() {
 	file_zstats_v1_notifier_proto_msgTypes[3].OneofWrappers = []any{
 		(*ConsumeResponse_Opened)(nil),
 		(*ConsumeResponse_Delivery)(nil),
+		(*ConsumeResponse_Gap)(nil),
 	}
 	file_zstats_v1_notifier_proto_msgTypes[11].OneofWrappers = []any{
 		(*SubscribeRequest_FromSequence)(nil),

@@ -42,8 +42,11 @@ type NotifierClient interface {
 	// acknowledged comes again, at any notifier. All streams with one name share its events, each going to one of them. The first
 	// request is Open, all others are acknowledgements; the first response is Opened.
 	//
-	// Delivery is at least once: an event whose acknowledgement was lost comes again. Its sequence, or its account, source, target
-	// and epoch, tell it from others. Events that come again come after newer ones.
+	// Delivery is at least once: an event whose acknowledgement was lost comes again. Its account, source, target and epoch
+	// tell it from others. Events that come again come after newer ones.
+	//
+	// Events are kept for their age, and longer for a position that has not acknowledged them, but not for ever. What was removed
+	// before is told as a Gap.
 	//
 	// Statuses are those of Subscribe; besides, FAILED_PRECONDITION means that the position selects other events than were asked
 	// for, and DEADLINE_EXCEEDED that an event was not acknowledged in time. It was given to another member.
@@ -51,7 +54,7 @@ type NotifierClient interface {
 	// ListPositions returns the named positions of the caller's token; all of them where no token is asked for.
 	ListPositions(ctx context.Context, in *ListPositionsRequest, opts ...grpc.CallOption) (*ListPositionsResponse, error)
 	// RemovePosition forgets a named position. NOT_FOUND if there is none, FAILED_PRECONDITION while it has members that wait for
-	// events.
+	// events, unless it is forced: then the members' streams end, and one that opens the position again makes it anew.
 	RemovePosition(ctx context.Context, in *RemovePositionRequest, opts ...grpc.CallOption) (*RemovePositionResponse, error)
 }
 
@@ -130,8 +133,11 @@ type NotifierServer interface {
 	// acknowledged comes again, at any notifier. All streams with one name share its events, each going to one of them. The first
 	// request is Open, all others are acknowledgements; the first response is Opened.
 	//
-	// Delivery is at least once: an event whose acknowledgement was lost comes again. Its sequence, or its account, source, target
-	// and epoch, tell it from others. Events that come again come after newer ones.
+	// Delivery is at least once: an event whose acknowledgement was lost comes again. Its account, source, target and epoch
+	// tell it from others. Events that come again come after newer ones.
+	//
+	// Events are kept for their age, and longer for a position that has not acknowledged them, but not for ever. What was removed
+	// before is told as a Gap.
 	//
 	// Statuses are those of Subscribe; besides, FAILED_PRECONDITION means that the position selects other events than were asked
 	// for, and DEADLINE_EXCEEDED that an event was not acknowledged in time. It was given to another member.
@@ -139,7 +145,7 @@ type NotifierServer interface {
 	// ListPositions returns the named positions of the caller's token; all of them where no token is asked for.
 	ListPositions(context.Context, *ListPositionsRequest) (*ListPositionsResponse, error)
 	// RemovePosition forgets a named position. NOT_FOUND if there is none, FAILED_PRECONDITION while it has members that wait for
-	// events.
+	// events, unless it is forced: then the members' streams end, and one that opens the position again makes it anew.
 	RemovePosition(context.Context, *RemovePositionRequest) (*RemovePositionResponse, error)
 	mustEmbedUnimplementedNotifierServer()
 }
