@@ -21,8 +21,6 @@ import (
 const (
 	defaultInFlight, maxInFlight     = 100, 1000
 	defaultAckTimeout, maxAckTimeout = 5 * time.Minute, time.Hour
-	// keepEvery is how often the log is told that events are being worked on; it waits three times as long.
-	keepEvery = 10 * time.Second
 )
 
 // Consume implements the service's method of that name.
@@ -100,12 +98,15 @@ func (n *Notifier) openMember(ctx context.Context, r *eventpb.OpenPosition, g ac
 	if errors.Is(err, bus.ErrOther) {
 		return nil, false, status.Errorf(codes.FailedPrecondition, "position %s: %v: ask for the same, or take another name", r.GetName(), err)
 	}
+	if errors.Is(err, bus.ErrTooMany) {
+		return nil, false, status.Errorf(codes.ResourceExhausted, "%v: remove some that nobody needs", err)
+	}
 	if err != nil {
 		return nil, false, err
 	}
 	m := &member{
-		position: p, filter: f, metrics: n.metrics, logger: n.logger, limit: int(r.GetMaxInFlight()), timeout: timeout,
-		in: make(chan bus.Delivered, maxInFlight), held: make(map[uint64]holding), room: make(chan struct{}, 1),
+		position: p, filter: f, metrics: n.metrics, logger: n.logger, limit: int(r.GetMaxInFlight()), timeout: timeout, keepEvery: n.pace.keep,
+		in: make(chan bus.Delivered, maxInFlight), held: make(map[uint64]holding), told: make(map[uint64]bool), room: make(chan struct{}, 1),
 	}
 	if m.limit == 0 {
 		m.limit = defaultInFlight
@@ -131,11 +132,14 @@ type member struct {
 	send     func(*eventpb.ConsumeResponse) error
 	limit    int
 	timeout  time.Duration
-	in       chan bus.Delivered
-	room     chan struct{} // something was acknowledged
+	// keepEvery is how often the log is told that events are being worked on; it waits for ackWait of package bus.
+	keepEvery time.Duration
+	in        chan bus.Delivered
+	room      chan struct{} // something was acknowledged
 
-	mu    sync.Mutex // guards held and ended
+	mu    sync.Mutex // guards what follows
 	held  map[uint64]holding
+	told  map[uint64]bool // the last sequences of gaps that were told
 	ended bool
 }
 
@@ -156,7 +160,7 @@ func (m *member) pull(ctx context.Context, cancel context.CancelCauseFunc) {
 			}
 			continue
 		}
-		if err := m.position.Pull(free, func(d bus.Delivered) { m.take(ctx, d) }); err != nil {
+		if err := m.position.Pull(ctx, free, func(d bus.Delivered) { m.take(ctx, d) }); err != nil {
 			cancel(err)
 			break
 		}
@@ -177,10 +181,6 @@ func (m *member) free() int {
 
 // take holds an event and hands it on; there is room for all that may be held.
 func (m *member) take(ctx context.Context, d bus.Delivered) {
-	if ctx.Err() != nil {
-		_ = d.Return(0)
-		return
-	}
 	m.mu.Lock()
 	m.held[d.Sequence] = holding{d, time.Now()}
 	m.mu.Unlock()
@@ -202,6 +202,9 @@ func (m *member) receive(stream grpc.BidiStreamingServer[eventpb.ConsumeRequest,
 		}
 		for _, sequence := range r.GetAck().GetSequences() {
 			if err := m.ack(sequence); err != nil {
+				return err
+			}
+			if err := m.ackGap(stream.Context(), sequence); err != nil {
 				return err
 			}
 		}
@@ -228,7 +231,10 @@ func (m *member) ack(sequence uint64) error {
 
 // run sends events until the stream ends.
 func (m *member) run(ctx context.Context) error {
-	keep := time.NewTicker(min(keepEvery, m.timeout))
+	if err := m.tellGap(ctx); err != nil {
+		return endOf(err)
+	}
+	keep := time.NewTicker(min(m.keepEvery, m.timeout))
 	defer keep.Stop()
 	for {
 		var err error
@@ -236,7 +242,9 @@ func (m *member) run(ctx context.Context) error {
 		case d := <-m.in:
 			err = m.deliver(d)
 		case now := <-keep.C:
-			err = m.keep(now)
+			if err = m.keep(now); err == nil {
+				err = m.tellGap(ctx)
+			}
 		case <-ctx.Done():
 			err = context.Cause(ctx)
 		}

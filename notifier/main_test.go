@@ -58,7 +58,10 @@ type running struct {
 
 // quick is a pace for tests.
 func quick() pace {
-	return pace{watch: 10 * time.Millisecond, verify: 5 * time.Millisecond, idle: 20 * time.Millisecond, grace: 200 * time.Millisecond}
+	return pace{
+		watch: 10 * time.Millisecond, verify: 5 * time.Millisecond, idle: 20 * time.Millisecond, grace: 200 * time.Millisecond,
+		keep: 10 * time.Millisecond, positions: 10 * time.Millisecond,
+	}
 }
 
 // serve runs a notifier at a quick pace.

@@ -14,13 +14,14 @@ type metrics struct {
 	undecodable prometheus.Counter
 	lag         prometheus.Gauge
 	ends        *prometheus.CounterVec
+	positions   *positionMetrics
 }
 
 func newMetrics(r prometheus.Registerer, subs *subscribers) (*metrics, error) {
 	m := &metrics{
 		events:      counter("events_total", "Events sent to subscribers."),
 		bytes:       counter("bytes_total", "Bytes of the messages sent to subscribers, before compression and framing."),
-		gaps:        counter("gaps_total", "Gaps reported to subscribers: events may have been removed before they were sent."),
+		gaps:        counter("gaps_total", "Gaps reported to consumers: events may have been removed before they were sent."),
 		undecodable: counter("undecodable_total", "Messages of EVENTS that could not be decoded; each is reported to its subscribers as a gap."),
 		lag: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "zstats_notifier_lag_sequences",
@@ -28,19 +29,20 @@ func newMetrics(r prometheus.Registerer, subs *subscribers) (*metrics, error) {
 		}),
 		ends: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "zstats_notifier_subscriptions_ended_total",
-			Help: "Subscriptions that ended, by gRPC status code; Canceled is a subscriber that left.",
+			Help: "Streams of subscribers and members of positions that ended, by gRPC status code; Canceled and OK are consumers that left.",
 		}, []string{"code"}),
+		positions: newPositionMetrics(),
 	}
 	for _, c := range endCodes() {
 		m.ends.WithLabelValues(c.String())
 	}
 	open := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "zstats_notifier_subscribers", Help: "Subscriptions that are open.",
+		Name: "zstats_notifier_subscribers", Help: "Streams of subscribers and members of positions that are open.",
 	}, func() float64 { return float64(subs.count()) })
 	if r == nil {
 		return m, nil
 	}
-	return m, register(r, m.events, m.bytes, m.gaps, m.undecodable, m.lag, m.ends, open)
+	return m, register(r, m.events, m.bytes, m.gaps, m.undecodable, m.lag, m.ends, open, m.positions)
 }
 
 // register registers all or reports what could not be.
@@ -56,10 +58,10 @@ func counter(name, help string) prometheus.Counter {
 	return prometheus.NewCounter(prometheus.CounterOpts{Name: "zstats_notifier_" + name, Help: help})
 }
 
-// endCodes are the codes with which a subscription may end.
+// endCodes are the codes with which a stream may end.
 func endCodes() []codes.Code {
 	return []codes.Code{
-		codes.Canceled, codes.DeadlineExceeded, codes.InvalidArgument, codes.OutOfRange, codes.Unauthenticated,
+		codes.OK, codes.Canceled, codes.FailedPrecondition, codes.DeadlineExceeded, codes.InvalidArgument, codes.OutOfRange, codes.Unauthenticated,
 		codes.PermissionDenied, codes.ResourceExhausted, codes.Unavailable, codes.Internal,
 	}
 }

@@ -24,10 +24,17 @@ type pace struct {
 	verify time.Duration // between two checks of a busy subscription for events that were removed
 	idle   time.Duration // between two such checks of a quiet one, and so between two Progress messages
 	grace  time.Duration // for the subscriptions to end by themselves when the notifier stops
+	// keep is the time between two times that a member tells the log that its events are being worked on, and looks for a gap. It
+	// must be well below the 30 s that the log waits.
+	keep      time.Duration
+	positions time.Duration // between two looks at the named positions, for the metrics
 }
 
 func defaultPace() pace {
-	return pace{watch: time.Second, verify: time.Second, idle: 10 * time.Second, grace: 2 * time.Second}
+	return pace{
+		watch: time.Second, verify: time.Second, idle: 10 * time.Second, grace: 2 * time.Second,
+		keep: 10 * time.Second, positions: 10 * time.Second,
+	}
 }
 
 // Notifier serves subscriptions to the events of one log.
@@ -99,6 +106,7 @@ func (n *Notifier) Run(ctx context.Context) error {
 
 	var running sync.WaitGroup
 	running.Go(func() { n.watch(ctx, health) })
+	running.Go(func() { n.watchPositions(ctx) })
 	served := make(chan error, 1)
 	running.Go(func() { served <- server.Serve(n.limited()) })
 

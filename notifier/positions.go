@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -36,9 +37,18 @@ func (n *Notifier) ListPositions(ctx context.Context, _ *eventpb.ListPositionsRe
 		out.Positions = append(out.Positions, &eventpb.Position{
 			Name: p.Name, OwnerAccount: p.Account, OwnerSource: p.Source, Account: p.FilterAccount, Target: p.Target,
 			AckedSequence: p.Acked, Pending: p.Pending, Unacked: p.Unacked, Waiting: uint32(p.Waiting),
+			Gap: gapOf(p.Gap), OldestUs: microseconds(p.Oldest),
 		})
 	}
 	return out, nil
+}
+
+// microseconds counts from the Unix epoch; the zero time is 0.
+func microseconds(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMicro()
 }
 
 // positions returns those that a grant lets see.

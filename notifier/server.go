@@ -94,7 +94,8 @@ func (n *Notifier) guard(run context.Context) grpc.StreamServerInterceptor {
 			if p := recover(); p != nil {
 				err = n.panicked(info.FullMethod, p)
 			}
-			if info.FullMethod == eventpb.Notifier_Subscribe_FullMethodName {
+			switch info.FullMethod {
+			case eventpb.Notifier_Subscribe_FullMethodName, eventpb.Notifier_Consume_FullMethodName:
 				n.metrics.ended(status.Code(err))
 			}
 		}()

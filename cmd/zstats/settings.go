@@ -34,6 +34,7 @@ type settings struct {
 	rawBytes     size
 	scrapesBytes size
 	eventsAge    time.Duration
+	unackedAge   time.Duration
 	eventsBytes  size
 	deadAge      time.Duration
 	headLimit    time.Duration
@@ -94,7 +95,8 @@ func streamFlags(s *settings, f *pflag.FlagSet) {
 	f.DurationVar(&s.rawAge, "raw.age", 24*time.Hour, "how long what collectors sent is kept for replays")
 	f.Var(&s.rawBytes, "raw.bytes", "most bytes of what collectors sent, as 20GiB; ingest answers 503 when it is reached; 0 for no limit")
 	f.Var(&s.scrapesBytes, "scrapes.bytes", "most bytes of rebuilt scrapes in the log; the assembler waits when it is reached; 0 for no limit")
-	f.DurationVar(&s.eventsAge, "events.age", 7*24*time.Hour, "how long events are kept for subscribers")
+	f.DurationVar(&s.eventsAge, "events.age", 7*24*time.Hour, "how long events are kept")
+	f.DurationVar(&s.unackedAge, "events.unacknowledged-age", 30*24*time.Hour, "how long events are kept that a named position has not acknowledged, if that is longer")
 	f.Var(&s.eventsBytes, "events.bytes", "most bytes of events, of which old ones go first; 0 for no limit")
 	f.DurationVar(&s.deadAge, "dead.age", 30*24*time.Hour, "how long dead letters are kept")
 	f.DurationVar(&s.headLimit, "ingest.head-limit", 6*time.Hour, "how long a target may be silent before it must send a full blob; less than raw.age")
@@ -187,6 +189,8 @@ func (s *settings) validateStreams() error {
 	switch {
 	case s.headLimit <= 0 || s.headLimit >= s.rawAge:
 		return fmt.Errorf("ingest.head-limit is %s and raw.age is %s: the limit must be positive and less than the age", s.headLimit, s.rawAge)
+	case s.unackedAge < 0:
+		return fmt.Errorf("events.unacknowledged-age is %s: it must not be negative", s.unackedAge)
 	case s.eventsAge <= 0 || s.deadAge <= 0:
 		return fmt.Errorf("events.age is %s and dead.age is %s: both must be positive", s.eventsAge, s.deadAge)
 	case s.natsReplicas < 1 || s.natsReplicas > 5 || s.natsReplicas%2 == 0:
@@ -251,5 +255,8 @@ func (s *settings) scrapesRule() bus.TrimRule {
 }
 
 func (s *settings) eventsRule() bus.TrimRule {
-	return bus.TrimRule{Stream: event.Events, Age: s.eventsAge, Bytes: int64(s.eventsBytes), Writer: event.StageWriter}
+	return bus.TrimRule{
+		Stream: event.Events, Age: s.eventsAge, HeldAge: max(s.unackedAge, s.eventsAge), Bytes: int64(s.eventsBytes),
+		Writer: event.StageWriter,
+	}
 }

@@ -74,8 +74,9 @@ type Bus struct {
 	timeout  time.Duration
 	log      *zap.Logger
 
-	mu      sync.Mutex                  // guards streams
+	mu      sync.Mutex                  // guards streams and gaps
 	streams map[string]jetstream.Stream // handles; asking for one costs a request
+	gaps    jetstream.KeyValue          // what positions missed; nil until somebody asks
 }
 
 // Connect opens a connection. An external server that is not there yet is an error; once connected, the connection is

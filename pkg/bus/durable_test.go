@@ -53,8 +53,8 @@ func TestDurableReaders(t *testing.T) {
 			byName[r.Name] = r
 		}
 		want := map[string]DurableReader{
-			"all": {Name: "all", Acked: 2}, "one": {Name: "one", Subjects: []string{rawMessage("a", nil).Subject}},
-			"two": {Name: "two", Subjects: []string{rawMessage("a", nil).Subject, rawMessage("b", nil).Subject}}, "new": {Name: "new", Acked: 3},
+			"all": {Name: "all", Acked: 2, Behind: true}, "one": {Name: "one", Behind: true, Subjects: []string{rawMessage("a", nil).Subject}},
+			"two": {Name: "two", Behind: true, Subjects: []string{rawMessage("a", nil).Subject, rawMessage("b", nil).Subject}}, "new": {Name: "new", Acked: 3},
 		}
 		if diff := cmp.Diff(want, byName); diff != "" {
 			t.Errorf("readers (-want +got):\n%s", diff)

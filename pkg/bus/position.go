@@ -21,6 +21,8 @@ const (
 	maxUnacked = 20_000
 	// pullWait is how long one pull waits. A member that leaves in the middle gives back what still arrives until then.
 	pullWait = time.Second
+	// maxPositions bounds the positions of a log: each costs the server memory and a file, and lives until somebody removes it.
+	maxPositions = 1000
 )
 
 // Entries of a consumer's metadata.
@@ -54,12 +56,19 @@ type PositionSpec struct {
 	From uint64
 }
 
-// ErrOther: the position exists and selects something else.
-var ErrOther = errors.New("the position selects other events")
+// Errors of opening a position.
+var (
+	// ErrOther: the position exists and selects something else.
+	ErrOther = errors.New("the position selects other events")
+	// ErrTooMany: there are as many positions as may be.
+	ErrTooMany = fmt.Errorf("there are %d named positions, as many as may be", maxPositions)
+)
 
 // Position is a named place in EVENTS that outlasts processes: a durable consumer with explicit acknowledgement.
 type Position struct {
 	Created  bool
+	bus      *Bus
+	stream   jetstream.Stream
 	consumer jetstream.Consumer
 }
 
@@ -94,12 +103,7 @@ func (b *Bus) OpenPosition(ctx context.Context, spec PositionSpec) (*Position, e
 	c, err := s.Consumer(ctx, spec.consumer())
 	created := errors.Is(err, jetstream.ErrConsumerNotFound)
 	if created {
-		// Of two that make it at once, the second is told that there is one, with another start.
-		c, err = s.CreateConsumer(ctx, spec.config())
-		if errors.Is(err, jetstream.ErrConsumerExists) {
-			created = false
-			c, err = s.Consumer(ctx, spec.consumer())
-		}
+		c, created, err = b.createPosition(ctx, s, spec)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("position %s: %w", spec.Name, err)
@@ -108,7 +112,28 @@ func (b *Bus) OpenPosition(ctx context.Context, spec PositionSpec) (*Position, e
 	if have[positionFilter] != spec.FilterAccount || have[positionTarget] != spec.Target {
 		return nil, fmt.Errorf("%w: account %q and target %q", ErrOther, have[positionFilter], have[positionTarget])
 	}
-	return &Position{Created: created, consumer: c}, nil
+	return &Position{Created: created, bus: b, stream: s, consumer: c}, nil
+}
+
+// createPosition makes a position that wasn't there. It reports whether it is this call that made it.
+func (b *Bus) createPosition(ctx context.Context, s jetstream.Stream, spec PositionSpec) (jetstream.Consumer, bool, error) {
+	all, err := positionsOf(ctx, s)
+	if err != nil {
+		return nil, false, err
+	}
+	if len(all) >= maxPositions {
+		return nil, false, ErrTooMany
+	}
+	if err := b.forgetGap(ctx, spec.consumer()); err != nil { // of an earlier position of this name
+		return nil, false, err
+	}
+	c, err := s.CreateConsumer(ctx, spec.config())
+	if errors.Is(err, jetstream.ErrConsumerExists) {
+		// Of two that make it at once, the second is told that there is one, with another start.
+		c, err = s.Consumer(ctx, spec.consumer())
+		return c, false, err
+	}
+	return c, true, err
 }
 
 func (s PositionSpec) config() jetstream.ConsumerConfig {
@@ -123,22 +148,35 @@ func (s PositionSpec) config() jetstream.ConsumerConfig {
 	}
 }
 
-// Pull calls take with up to n events as they come, for a second at most. It does not end early, lest events are lost to this
-// member until ackWait has passed.
-func (p *Position) Pull(n int, take func(Delivered)) error {
+// Pull calls take with up to n events as they come, for a second at most. Events are durable when they are taken. It does not end
+// early, lest events are lost to this member until ackWait has passed; once ctx has ended, what still comes is given back.
+func (p *Position) Pull(ctx context.Context, n int, take func(Delivered)) error {
+	bound, l, release, err := p.bus.bind(context.WithoutCancel(ctx))
+	if err != nil {
+		return err
+	}
+	defer release()
 	batch, err := p.consumer.Fetch(n, jetstream.FetchMaxWait(pullWait))
 	if err != nil {
 		return err
 	}
 	for m := range batch.Messages() {
 		meta, err := m.Metadata()
+		if err == nil {
+			err = p.bus.durable(bound, l, p.stream, meta.Sequence.Stream)
+		}
 		if err != nil {
 			return err
 		}
-		take(Delivered{
+		d := Delivered{
 			Message: Message{Subject: m.Subject(), Data: m.Data(), Sequence: meta.Sequence.Stream},
 			Attempt: meta.NumDelivered, msg: m,
-		})
+		}
+		if ctx.Err() != nil {
+			_ = d.Return(0) // lost, it comes again all the same, only later
+			continue
+		}
+		take(d)
 	}
 	return batch.Error()
 }
@@ -150,33 +188,75 @@ type PositionState struct {
 	Acked uint64
 	// Pending events are not delivered yet, Unacked ones delivered and not acknowledged.
 	Pending, Unacked uint64
+	// Oldest is when the first event was stored that is not acknowledged; zero if there is none.
+	Oldest time.Time
 	// Waiting members wait for events.
 	Waiting int
+	// Gap is what was removed before it was acknowledged; zero if nothing was, or that was acknowledged.
+	Gap Gap
 }
 
 // Positions returns all named positions.
-func (b *Bus) Positions(ctx context.Context) ([]PositionState, error) {
+func (b *Bus) Positions(ctx context.Context) (all []PositionState, err error) {
+	err = b.asking(ctx, func(ctx context.Context) error {
+		all, err = b.positions(ctx)
+		return err
+	})
+	return all, err
+}
+
+func (b *Bus) positions(ctx context.Context) ([]PositionState, error) {
 	s, err := b.stream(ctx, event.Events)
 	if err != nil {
 		return nil, err
 	}
-	var out []PositionState
+	infos, err := positionsOf(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	gaps, err := b.allGaps(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]PositionState, len(infos))
+	for i, info := range infos {
+		p := stateOf(info)
+		p.Gap = gaps[info.Name]
+		if p.Pending+p.Unacked > 0 {
+			first, err := b.find(ctx, event.Events, info.Config.FilterSubject, p.Acked+1)
+			if err != nil && !errors.Is(err, ErrNotFound) {
+				return nil, fmt.Errorf("position %s: %w", p.Name, err)
+			}
+			p.Oldest = first.Stored
+		}
+		out[i] = p
+	}
+	return out, nil
+}
+
+// positionsOf returns the consumers that are positions.
+func positionsOf(ctx context.Context, s jetstream.Stream) (all []*jetstream.ConsumerInfo, err error) {
 	list := s.ListConsumers(ctx)
 	for info := range list.Info() {
-		if meta := info.Config.Metadata; meta[positionName] != "" {
-			out = append(out, PositionState{
-				PositionSpec: PositionSpec{
-					PositionKey:   PositionKey{meta[positionName], meta[positionAccount], meta[positionSource]},
-					FilterAccount: meta[positionFilter], Target: meta[positionTarget], From: info.Config.OptStartSeq,
-				},
-				Acked: info.AckFloor.Stream, Pending: info.NumPending, Unacked: uint64(info.NumAckPending), Waiting: info.NumWaiting,
-			})
+		if info.Config.Metadata[positionName] != "" {
+			all = append(all, info)
 		}
 	}
 	if err := list.Err(); err != nil {
 		return nil, fmt.Errorf("list positions: %w", err)
 	}
-	return out, nil
+	return all, nil
+}
+
+func stateOf(info *jetstream.ConsumerInfo) PositionState {
+	meta := info.Config.Metadata
+	return PositionState{
+		PositionSpec: PositionSpec{
+			PositionKey:   PositionKey{meta[positionName], meta[positionAccount], meta[positionSource]},
+			FilterAccount: meta[positionFilter], Target: meta[positionTarget], From: info.Config.OptStartSeq,
+		},
+		Acked: ackFloor(info), Pending: info.NumPending, Unacked: uint64(info.NumAckPending), Waiting: info.NumWaiting,
+	}
 }
 
 // RemovePosition forgets a position. It is an ErrNotFound if there is none.
@@ -189,5 +269,8 @@ func (b *Bus) RemovePosition(ctx context.Context, k PositionKey) error {
 	if errors.Is(err, jetstream.ErrConsumerNotFound) {
 		return fmt.Errorf("position %s: %w", k.Name, ErrNotFound)
 	}
-	return err
+	if err != nil {
+		return fmt.Errorf("position %s: %w", k.Name, err)
+	}
+	return b.forgetGap(ctx, k.consumer())
 }

@@ -20,14 +20,15 @@ const partitionsKey = "zstats-partitions"
 // EnsureStreams makes the streams that are missing and brings the others to what is asked for. A stream that was made with
 // another number of partitions or other subjects, or that would lose data or copies by the change, is an ErrIncompatible and is
 // left as it is. Where an age is to become less and older messages are there of a stream that keeps the last of each subject, the
-// age stays until they have gone.
+// age stays until they have gone. The bucket is made too of what named positions have missed.
 func (b *Bus) EnsureStreams(ctx context.Context, streams []event.Stream, partitions int) error {
 	for _, s := range streams {
 		if err := b.ensureStream(ctx, b.streamConfig(s, partitions)); err != nil {
 			return fmt.Errorf("stream %s: %w", s.Name, err)
 		}
 	}
-	return nil
+	_, err := b.gapBucket(ctx)
+	return err
 }
 
 func (b *Bus) streamConfig(s event.Stream, partitions int) jetstream.StreamConfig {

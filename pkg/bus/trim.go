@@ -15,11 +15,14 @@ import (
 )
 
 // TrimRule says what may be removed from the front of a stream. Whatever the age and the bytes, nothing goes that a reading
-// stage has not done, and no checkpoint that is the last of its partition.
+// stage has not done, and no checkpoint that is the last of its partition. What a durable reader has not acknowledged is kept
+// for longer, but goes too when bytes must.
 type TrimRule struct {
 	Stream string
 	// Age of messages that may go.
 	Age time.Duration
+	// HeldAge is the age of messages that may go though a durable reader has not acknowledged them. 0 doesn't wait for such readers.
+	HeldAge time.Duration
 	// Bytes that the stream may hold; from four fifths of it on messages go before their age. 0 is unbounded.
 	Bytes int64
 	// Reader is the stage that reads the stream and ReaderOutput the stream with its checkpoints; empty if there is none.
@@ -47,6 +50,7 @@ type Trimmer struct {
 	log     *zap.Logger
 	trimmed *prometheus.CounterVec
 	failed  *prometheus.CounterVec
+	missed  *prometheus.CounterVec
 }
 
 const (
@@ -76,13 +80,17 @@ func NewTrimmer(o TrimmerOptions) (*Trimmer, error) {
 			Name: "zstats_trim_messages_total", Help: "Messages removed from the front of a stream."}, []string{"stream"}),
 		failed: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "zstats_trim_failures_total", Help: "Times that trimming a stream failed."}, []string{"stream"}),
+		missed: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "zstats_trim_unacknowledged_total",
+			Help: "Times that a stream lost messages which a named position had not acknowledged; it is told of the gap."}, []string{"stream"}),
 	}
 	for _, r := range o.Rules {
 		t.trimmed.WithLabelValues(r.Stream)
 		t.failed.WithLabelValues(r.Stream)
+		t.missed.WithLabelValues(r.Stream)
 	}
 	if o.Registerer != nil {
-		o.Registerer.MustRegister(t.trimmed, t.failed)
+		o.Registerer.MustRegister(t.trimmed, t.failed, t.missed)
 	}
 	return t, nil
 }
@@ -161,12 +169,18 @@ func (t *Trimmer) purge(ctx context.Context, s jetstream.Stream, r TrimRule, sta
 		return err
 	}
 	if front := min(keep, held); front > state.FirstSeq {
+		if err := t.tellReaders(ctx, s, r, front); err != nil {
+			return err
+		}
 		if err := s.Purge(ctx, jetstream.WithPurgeSequence(front)); err != nil {
 			return fmt.Errorf("purge %s up to %d: %w", r.Stream, front, err)
 		}
 	}
 	if held >= keep || r.excess(state) <= 0 {
 		return nil
+	}
+	if err := t.tellReaders(ctx, s, r, keep); err != nil {
+		return err
 	}
 	return t.purgeAround(ctx, s, r, keep)
 }

@@ -36,6 +36,9 @@ func (r TrimRule) excess(state jetstream.StreamState) int64 {
 // wanted returns the first sequence to keep by age and bytes.
 func (t *Trimmer) wanted(ctx context.Context, s jetstream.Stream, r TrimRule, state jetstream.StreamState, now time.Time) (uint64, error) {
 	keep, err := firstSince(ctx, s, state, now.Add(-r.Age))
+	if err == nil {
+		keep, err = t.held(ctx, s, r, state, keep, now)
+	}
 	if err != nil || state.Msgs == 0 || r.excess(state) <= 0 {
 		return keep, err
 	}

@@ -110,3 +110,7 @@ func ReadHead(h Header, sequence uint64) (d Head, err error) {
 // ResyncBucket is the key-value bucket of resync marks: by TargetKey the RAW sequence, in decimal, that a target's last full
 // blob must exceed before ingest takes incremental blobs of it again.
 const ResyncBucket = "ZS_RESYNC"
+
+// GapBucket is the key-value bucket of what was removed from EVENTS before a named position had acknowledged it: by the name of the
+// position's consumer an eventpb.Gap, empty once it is acknowledged.
+const GapBucket = "ZS_GAPS"
