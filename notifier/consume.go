@@ -52,8 +52,15 @@ func (n *Notifier) Consume(stream grpc.BidiStreamingServer[eventpb.ConsumeReques
 	defer cancel(nil)
 	// It ends with the stream, which ends when this method returns.
 	n.pumps.Go(func() { cancel(m.receive(stream)) })
-	n.pumps.Go(func() { m.pull(ctx, cancel) })
-	return m.run(ctx)
+	pulled := make(chan struct{})
+	go func() {
+		defer close(pulled)
+		m.pull(ctx, cancel)
+	}()
+	err = m.run(ctx)
+	cancel(nil)
+	<-pulled // a stream that has ended neither waits for events nor holds any
+	return err
 }
 
 // openMember checks a request and opens the position that it asks for.

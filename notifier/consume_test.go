@@ -1,14 +1,20 @@
 package notifier
 
 import (
+	"context"
+	"errors"
+	"io"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/prometheus/common/expfmt"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/zstats/zstats/pkg/account"
 	"github.com/zstats/zstats/pkg/event/eventpb"
 )
 
@@ -143,3 +149,166 @@ func TestPositionRefusals(t *testing.T) {
 		t.Errorf("a removed position is removed with %v, want NotFound", err)
 	}
 }
+
+// next returns the next response that a member gets.
+func next(t *testing.T, s consumer) *eventpb.ConsumeResponse {
+	t.Helper()
+	m, err := s.Recv()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// leave closes a member's stream and waits until the notifier has taken all its acknowledgements.
+func leave(t *testing.T, s consumer) {
+	t.Helper()
+	if err := s.CloseSend(); err != nil {
+		t.Fatal(err)
+	}
+	for {
+		_, err := s.Recv()
+		if errors.Is(err, io.EOF) {
+			return
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// What was removed while nobody consumed is told to each stream of the position, until one has acknowledged it.
+func TestPositionIsToldOfAGap(t *testing.T) {
+	b := openBus(t)
+	n := serve(t, Options{Log: b})
+	c := dial(t, n)
+	open := &eventpb.OpenPosition{Name: "away", Account: "acme", From: &eventpb.OpenPosition_FromSequence{}}
+	publish(t, b, repeat(target("acme", "a.j"), 4)...)
+	s, _ := consume(t, c, open)
+	deliveries(t, s, 4)
+	ack(t, s, 1, 3)
+	leave(t, s)
+	until(t, "acknowledgements have arrived", func() bool { return onlyPosition(t, c).GetAckedSequence() == 1 })
+	publish(t, b, target("other", "a.j"), target("acme", "a.j")) // 5 and 6
+	keep := trim(t, b)                                           // 7
+	late := publish(t, b, target("acme", "a.j"))[0]
+	until(t, "the metrics show the gap", func() bool {
+		text, err := testutil.CollectAndFormat(n.metrics.positions, expfmt.TypeTextPlain, "zstats_position_missed_sequences")
+		return err == nil && strings.Contains(string(text), `{owner_account="",owner_source="",position="away"} 5`)
+	})
+
+	for _, how := range []string{"first", "again"} {
+		s, opened := consume(t, c, open)
+		if opened.GetCreated() {
+			t.Errorf("%s: the position was made anew", how)
+		}
+		g := next(t, s).GetGap()
+		if g.GetFirstSequence() != 2 || g.GetLastSequence() != keep-1 {
+			t.Errorf("%s: the gap is %v, want 2 to %d", how, g, keep-1)
+		}
+		if got := next(t, s).GetDelivery().GetEvent().GetSequence(); got != late {
+			t.Errorf("%s: event %d came, want %d", how, got, late)
+		}
+		if how == "again" {
+			ack(t, s, g.GetLastSequence(), late)
+		}
+		leave(t, s)
+	}
+	s, _ = consume(t, c, open)
+	want := publish(t, b, target("acme", "a.j"))[0]
+	if got := next(t, s).GetDelivery().GetEvent().GetSequence(); got != want {
+		t.Errorf("behind the acknowledged gap event %d came, want %d", got, want)
+	}
+	if p := onlyPosition(t, c); p.GetGap() != nil {
+		t.Errorf("the acknowledged gap is still listed: %v", p)
+	}
+}
+
+// A member that is at work learns of a gap too.
+func TestGapUnderAMember(t *testing.T) {
+	b := openBus(t)
+	c := dial(t, serve(t, Options{Log: b}))
+	s, _ := consume(t, c, &eventpb.OpenPosition{Name: "slow", From: &eventpb.OpenPosition_FromSequence{}, MaxInFlight: 1})
+	publish(t, b, repeat(target("acme", "a.j"), 3)...)
+	deliveries(t, s, 1)
+	keep := trim(t, b)
+	g := next(t, s).GetGap()
+	if g.GetFirstSequence() != 1 || g.GetLastSequence() != keep-1 {
+		t.Errorf("the gap is %v, want 1 to %d", g, keep-1)
+	}
+	ack(t, s, 1, g.GetLastSequence())
+	until(t, "the gap is acknowledged", func() bool { return onlyPosition(t, c).GetGap() == nil })
+}
+
+// An event that its member doesn't acknowledge in time ends the member's stream, and goes to another one.
+func TestAckTimeout(t *testing.T) {
+	b := openBus(t)
+	c := dial(t, serve(t, Options{Log: b}))
+	publish(t, b, repeat(target("acme", "a.j"), 2)...)
+	open := &eventpb.OpenPosition{Name: "stuck", From: &eventpb.OpenPosition_FromSequence{}, AckTimeoutMs: 50}
+	s, _ := consume(t, c, open)
+	deliveries(t, s, 2)
+	ack(t, s, 2)
+	if _, err := s.Recv(); status.Code(err) != codes.DeadlineExceeded || !strings.Contains(err.Error(), "sequence 1 ") {
+		t.Fatalf("the stream ends with %v, want DeadlineExceeded of event 1", err)
+	}
+	again, _ := consume(t, c, open)
+	d := next(t, again).GetDelivery()
+	if d.GetEvent().GetSequence() != 1 || d.GetAttempt() != 2 {
+		t.Errorf("got %v, want event 1 for the second time", d)
+	}
+}
+
+// Positions of one name that belong to two accounts are apart, and neither sees the other.
+func TestPositionsOfTokens(t *testing.T) {
+	b := openBus(t)
+	tokens, err := account.Parse([]string{"acme:acme-token", "other:other-token"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := serve(t, Options{Log: b, Tokens: tokens})
+	publish(t, b, target("acme", "a.j"), target("other", "a.j"))
+	open := &eventpb.OpenPosition{Name: "billing", From: &eventpb.OpenPosition_FromSequence{}}
+	for i, name := range []string{"acme", "other"} {
+		c := dial(t, n, grpc.WithPerRPCCredentials(bearer(name+"-token")))
+		s, opened := consume(t, c, open)
+		if got := deliveries(t, s, 1); !opened.GetCreated() || got[0] != uint64(i+1) {
+			t.Errorf("%s: created %v, got event %d", name, opened.GetCreated(), got)
+		}
+		leave(t, s)
+		if p := onlyPosition(t, c); p.GetOwnerAccount() != name {
+			t.Errorf("%s sees the position of %s", name, p.GetOwnerAccount())
+		}
+	}
+	c := dial(t, n, grpc.WithPerRPCCredentials(bearer("acme-token")))
+	client := eventpb.NewNotifierClient(c)
+	// The owner in the request is not believed.
+	if _, err := client.RemovePosition(t.Context(), &eventpb.RemovePositionRequest{Name: "billing", OwnerAccount: "other"}); err != nil {
+		t.Fatal(err)
+	}
+	if list, err := client.ListPositions(t.Context(), &eventpb.ListPositionsRequest{}); err != nil || len(list.GetPositions()) != 0 {
+		t.Errorf("acme sees %v, %v after it has removed its position", list, err)
+	}
+	other := dial(t, n, grpc.WithPerRPCCredentials(bearer("other-token")))
+	if p := onlyPosition(t, other); p.GetOwnerAccount() != "other" {
+		t.Errorf("the position of the other account is %v", p)
+	}
+}
+
+func onlyPosition(t *testing.T, c *grpc.ClientConn) *eventpb.Position {
+	t.Helper()
+	list, err := eventpb.NewNotifierClient(c).ListPositions(t.Context(), &eventpb.ListPositionsRequest{})
+	if err != nil || len(list.GetPositions()) != 1 {
+		t.Fatalf("positions are %v, %v; want one", list, err)
+	}
+	return list.GetPositions()[0]
+}
+
+// bearer sends a token with each call.
+type bearer string
+
+func (b bearer) GetRequestMetadata(context.Context, ...string) (map[string]string, error) {
+	return map[string]string{"authorization": "Bearer " + string(b)}, nil
+}
+
+func (b bearer) RequireTransportSecurity() bool { return false }

@@ -28,7 +28,7 @@ func trim(t *testing.T, b *bus.Bus) uint64 {
 	keep := appendAll(t, b, m)[0]
 	trimmer, err := bus.NewTrimmer(bus.TrimmerOptions{
 		Bus: b, Partitions: testPartitions, Every: time.Millisecond,
-		Rules: []bus.TrimRule{{Stream: event.Events, Writer: event.StageWriter}},
+		Rules: []bus.TrimRule{{Stream: event.Events, HeldAge: time.Nanosecond, Writer: event.StageWriter}},
 	})
 	if err != nil {
 		t.Fatal(err)

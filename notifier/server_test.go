@@ -247,21 +247,23 @@ zstats_notifier_bytes_total %d
 # HELP zstats_notifier_events_total Events sent to subscribers.
 # TYPE zstats_notifier_events_total counter
 zstats_notifier_events_total 2
-# HELP zstats_notifier_gaps_total Gaps reported to subscribers: events may have been removed before they were sent.
+# HELP zstats_notifier_gaps_total Gaps reported to consumers: events may have been removed before they were sent.
 # TYPE zstats_notifier_gaps_total counter
 zstats_notifier_gaps_total 0
 # HELP zstats_notifier_lag_sequences Sequences by which the slowest subscriber is behind the end of EVENTS.
 # TYPE zstats_notifier_lag_sequences gauge
 zstats_notifier_lag_sequences 0
-# HELP zstats_notifier_subscribers Subscriptions that are open.
+# HELP zstats_notifier_subscribers Streams of subscribers and members of positions that are open.
 # TYPE zstats_notifier_subscribers gauge
 zstats_notifier_subscribers %d
-# HELP zstats_notifier_subscriptions_ended_total Subscriptions that ended, by gRPC status code; Canceled is a subscriber that left.
+# HELP zstats_notifier_subscriptions_ended_total Streams of subscribers and members of positions that ended, by gRPC status code; Canceled and OK are consumers that left.
 # TYPE zstats_notifier_subscriptions_ended_total counter
 zstats_notifier_subscriptions_ended_total{code="Canceled"} %d
 zstats_notifier_subscriptions_ended_total{code="DeadlineExceeded"} 0
+zstats_notifier_subscriptions_ended_total{code="FailedPrecondition"} 0
 zstats_notifier_subscriptions_ended_total{code="Internal"} 0
 zstats_notifier_subscriptions_ended_total{code="InvalidArgument"} 0
+zstats_notifier_subscriptions_ended_total{code="OK"} 0
 zstats_notifier_subscriptions_ended_total{code="OutOfRange"} 0
 zstats_notifier_subscriptions_ended_total{code="PermissionDenied"} 0
 zstats_notifier_subscriptions_ended_total{code="ResourceExhausted"} 0
@@ -329,15 +331,17 @@ func TestFaultsStayWithinTheCall(t *testing.T) {
 	}
 }
 
-// clumsy is a log whose list of positions panics.
+// clumsy is a log of which positions can't be removed without a panic.
 type clumsy struct{ *bus.Bus }
 
-func (clumsy) Positions(context.Context) ([]bus.PositionState, error) { panic("boom") }
+func (clumsy) RemovePosition(context.Context, bus.PositionKey) error { panic("boom") }
 
 func TestPanicOfAUnaryCall(t *testing.T) {
-	client := eventpb.NewNotifierClient(dial(t, serve(t, Options{Log: clumsy{openBus(t)}})))
+	c := dial(t, serve(t, Options{Log: clumsy{openBus(t)}}))
+	s, _ := consume(t, c, &eventpb.OpenPosition{Name: "p"})
+	leave(t, s)
 	for range 2 { // the process lives on
-		_, err := client.ListPositions(t.Context(), &eventpb.ListPositionsRequest{})
+		_, err := eventpb.NewNotifierClient(c).RemovePosition(t.Context(), &eventpb.RemovePositionRequest{Name: "p"})
 		if status.Code(err) != codes.Internal {
 			t.Errorf("got %v, want %s", err, codes.Internal)
 		}

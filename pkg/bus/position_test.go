@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -239,4 +240,63 @@ func testPositionFromNow(t *testing.T, b *Bus) {
 		}
 		return nil
 	})
+}
+
+// TestPositionWaitsForDurability: no event is handed over that an embedded server has not synced yet, see ADR 0008.
+func TestPositionWaitsForDurability(t *testing.T) {
+	b := oneNode(t)
+	p := openPosition(t, b, "eager", "", 1)
+	const size = 900
+	failed := make(chan error, 1)
+	go func() {
+		target := scrape.Target{Account: "acme", Name: "a.j"}
+		batch := make([]Message, size)
+		for i := range batch {
+			batch[i] = Message{Subject: event.EventSubject(target, testPartitions), Header: event.TargetHeader(target), Data: randomBytes(2000)}
+		}
+		_, err := b.Append(t.Context(), event.Events, batch...)
+		failed <- err
+	}()
+	l, err := b.server.current()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for taken := 0; taken < size; {
+		err := p.Pull(t.Context(), size-taken, func(d Delivered) {
+			taken++
+			l.mu.Lock()
+			durable := l.mark(event.Events).sequence
+			l.mu.Unlock()
+			if d.Sequence > durable {
+				t.Errorf("event %d was handed over, and the stream is known to be durable up to %d", d.Sequence, durable)
+			}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := <-failed; err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestPullGivesBack: what comes to a member that is leaving goes to the next one at once.
+func TestPullGivesBack(t *testing.T) {
+	b := oneNode(t)
+	p := openPosition(t, b, "leaving", "", 1)
+	want := publishEvents(t, b, "acme", 3)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := p.Pull(ctx, 3, func(d Delivered) { t.Errorf("event %d was handed over", d.Sequence) }); err != nil {
+		t.Fatal(err)
+	}
+	got := pull(t, p, 3)
+	if diff := cmp.Diff(want, sequencesOf(got)); diff != "" {
+		t.Errorf("sequences (-want +got):\n%s", diff)
+	}
+	for _, d := range got {
+		if d.Attempt != 2 {
+			t.Errorf("event %d comes for the %d. time, want the second", d.Sequence, d.Attempt)
+		}
+	}
 }
