@@ -20,7 +20,10 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
 	"go.yaml.in/yaml/v3"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
 
+	"github.com/zstats/zstats/pkg/event/eventpb"
 	"github.com/zstats/zstats/test/harness"
 	"github.com/zstats/zstats/test/judge"
 )
@@ -210,10 +213,14 @@ func metrics(t *testing.T) map[string]*dto.MetricFamily {
 		t.Fatal(err)
 	}
 	t.Cleanup(z.Kill)
+	makePosition(t, z.NotifierAddr)
 	text := ""
 	err = judge.Await(ctx, time.Minute, "what is measured now and then is there", func() (err error) {
-		if text, err = z.Metrics(ctx); err == nil && !strings.Contains(text, "zstats_stage_partition_lag_seconds{") {
-			err = errors.New("no lag of partitions")
+		text, err = z.Metrics(ctx)
+		for _, name := range []string{"zstats_stage_partition_lag_seconds{", "zstats_position_lag_seconds{"} {
+			if err == nil && !strings.Contains(text, name) {
+				err = errors.New("no " + name)
+			}
 		}
 		return err
 	})
@@ -226,4 +233,25 @@ func metrics(t *testing.T) map[string]*dto.MetricFamily {
 		t.Fatal(err)
 	}
 	return all
+}
+
+// makePosition makes a named position, so that there are metrics of one.
+func makePosition(t *testing.T, addr string) {
+	t.Helper()
+	conn, err := grpc.NewClient(addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	s, err := eventpb.NewNotifierClient(conn).Consume(t.Context())
+	if err == nil {
+		open := &eventpb.ConsumeRequest_Open{Open: &eventpb.OpenPosition{Name: "metrics"}}
+		err = s.Send(&eventpb.ConsumeRequest{Message: open})
+	}
+	if err == nil {
+		_, err = s.Recv()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 }
