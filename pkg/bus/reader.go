@@ -43,6 +43,9 @@ type Reader struct {
 // that its user has ended.
 const maxResets = 2
 
+// heartbeat is how often the server says that a request still waits. When it has missed two, a reader asks again.
+const heartbeat = 5 * time.Second
+
 // minPending holds at least one message of the largest size with its headers.
 const minPending = partSize + 64<<10
 
@@ -88,7 +91,7 @@ func (b *Bus) Read(ctx context.Context, o ReadOptions) (*Reader, error) {
 	messages, err := consumer.Messages(
 		jetstream.PullMaxMessagesWithBytesLimit(500, max(o.MaxPending, minPending)),
 		jetstream.PullExpiry(30*time.Second),
-		jetstream.PullHeartbeat(5*time.Second),
+		jetstream.PullHeartbeat(heartbeat),
 	)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", o.Stream, err)

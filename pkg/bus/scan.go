@@ -25,14 +25,16 @@ func (b *Bus) Scan(ctx context.Context, o ReadOptions, each func(Message) error)
 	return nil
 }
 
-// nextSoon does not wait for ever: what was still to be read may have been removed in the meantime.
+// nextSoon does not wait for ever: what was still to be read may have been removed in the meantime. It waits for longer than a reader
+// takes to notice that a cluster has lost its request, and to ask again.
 func (b *Bus) nextSoon(ctx context.Context, r *Reader) (Message, error) {
-	soon, cancel := context.WithTimeout(ctx, b.timeout)
+	within := 2*heartbeat + b.timeout
+	soon, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	m, err := r.Next(soon)
 	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
 		return m, fmt.Errorf("read %s: nothing came within %s, though %d messages were left; try again",
-			r.stream.CachedInfo().Config.Name, b.timeout, r.Pending())
+			r.stream.CachedInfo().Config.Name, within, r.Pending())
 	}
 	return m, err
 }
