@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/zstats/zstats/pkg/bus"
+	"github.com/zstats/zstats/pkg/bus/bustest"
 	"github.com/zstats/zstats/pkg/event"
 	"github.com/zstats/zstats/pkg/scrape"
 )
@@ -36,7 +37,7 @@ func TestNewChecksItsOptions(t *testing.T) {
 		"negative batch":  func(o *Options) { o.MaxBatch = -1 },
 		"negative linger": func(o *Options) { o.Linger = -1 },
 	} {
-		o := Options{Bus: n.Bus, Marks: n.marks, Partitions: testPartitions, ID: "one"}
+		o := Options{Bus: n.Bus, Marks: n.marks, Partitions: bustest.Partitions, ID: "one"}
 		change(&o)
 		if _, err := New(o); err == nil {
 			t.Errorf("%s: no error", name)
@@ -53,9 +54,9 @@ func TestRebuildsScrapes(t *testing.T) {
 	recorded := recordedScrapes(t)
 	n.feed(t, each(t, testTarget, 0, blobsOf(recorded)...)...)
 	messages := n.waitFor(t, event.Scrapes, allScrapes, len(recorded))
-	eventually(t, "ready", a.Ready)
+	bustest.Eventually(t, "ready", a.Ready)
 	for i, m := range messages {
-		if m.Subject != event.ScrapeSubject(testTarget, testPartitions) {
+		if m.Subject != event.ScrapeSubject(testTarget, bustest.Partitions) {
 			t.Fatalf("scrape %d is on %s", i, m.Subject)
 		}
 		if diff := cmp.Diff(event.TargetHeader(testTarget), m.Header, cmpopts.IgnoreMapEntries(isNATS)); diff != "" {
@@ -207,16 +208,16 @@ func sameStreams(t *testing.T, one, two *node, stream, subject string) {
 func (n *node) waitDone(t testing.TB) {
 	t.Helper()
 	seen := make(map[int]bool)
-	for i := 0; len(seen) < testPartitions; i++ {
+	for i := 0; len(seen) < bustest.Partitions; i++ {
 		target := scrape.Target{Account: "end", Name: fmt.Sprint(i)}
-		if p := target.Partition(testPartitions); seen[p] {
+		if p := target.Partition(bustest.Partitions); seen[p] {
 			continue
 		} else {
 			seen[p] = true
 		}
 		n.feed(t, rawMessage(t, target, seconds(0), newDevice("end", 1, 1).full()))
 	}
-	n.waitFor(t, event.Scrapes, "zs.scrape.*.end.>", testPartitions)
+	n.waitFor(t, event.Scrapes, "zs.scrape.*.end.>", bustest.Partitions)
 }
 
 // TestTakeoverChangesNothing runs the same input through one assembler and through several that stop and take over at any
@@ -241,7 +242,7 @@ func TestTakeoverChangesNothing(t *testing.T) {
 			o.CacheBytes, o.BatchBytes = 1+r.Int63n(20_000), 1+r.Int63n(20_000)
 		})
 		stop := run(t, a)
-		eventually(t, "the next assembler works", a.Ready)
+		bustest.Eventually(t, "the next assembler works", a.Ready)
 		two.feed(t, messages[:size]...)
 		messages = messages[size:]
 		stop() // most likely in the midst of it
@@ -273,7 +274,7 @@ func TestPausedAssemblerChangesNothing(t *testing.T) {
 	<-paused
 	heir := two.assemble(t, func(o *Options) { o.ID = "heir" })
 	run(t, heir)
-	eventually(t, "the heir works", heir.Ready)
+	bustest.Eventually(t, "the heir works", heir.Ready)
 	two.feed(t, messages[60:]...)
 	close(resume)
 	stop()
@@ -355,7 +356,7 @@ func TestOpenForgets(t *testing.T) {
 		t.Errorf("the batch gives generations %v the second time", got)
 	}
 	// Other partitions are not touched.
-	a.Open((batch[0].Partition + 1) % testPartitions)
+	a.Open((batch[0].Partition + 1) % bustest.Partitions)
 	if a.targets.peek(testTarget, batch[0].Partition) == nil {
 		t.Error("the target was forgotten with another partition")
 	}

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/zstats/zstats/pkg/bus"
+	"github.com/zstats/zstats/pkg/bus/bustest"
 	"github.com/zstats/zstats/pkg/expo"
 	"github.com/zstats/zstats/pkg/scrape"
 	"github.com/zstats/zstats/test/corpus"
@@ -86,7 +87,7 @@ func batchOf(t testing.TB, targets, k int, blob *scrape.Blob) []bus.Delivery {
 		target := scrape.Target{Account: "acme", Name: fmt.Sprintf("10.0.0.%d:9100.node", i)}
 		m := rawMessage(t, target, seconds(k), blob)
 		m.Sequence = uint64(k*targets + i + 1)
-		batch[i] = bus.Delivery{Partition: target.Partition(testPartitions), Message: m}
+		batch[i] = bus.Delivery{Partition: target.Partition(bustest.Partitions), Message: m}
 	}
 	return batch
 }
@@ -94,7 +95,7 @@ func batchOf(t testing.TB, targets, k int, blob *scrape.Blob) []bus.Delivery {
 // restart has the assembler forget everything and start with the batch.
 func restart(t testing.TB, a *Assembler, batch []bus.Delivery) {
 	t.Helper()
-	for p := range testPartitions {
+	for p := range bustest.Partitions {
 		a.Open(p)
 	}
 	if _, err := a.Process(t.Context(), batch); err != nil {

@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/zstats/zstats/pkg/bus"
+	"github.com/zstats/zstats/pkg/bus/bustest"
 	"github.com/zstats/zstats/pkg/event"
 	"github.com/zstats/zstats/pkg/event/eventpb"
 	"github.com/zstats/zstats/pkg/fold"
@@ -182,8 +183,8 @@ func TestPoison(t *testing.T) {
 		"no parts":         {func(m *bus.Message) { m.Data, m.Header["Zs-Parts"] = nil, "many" }, false, testTarget, fold.ReasonIncomplete, true},
 		"a panic":          {func(m *bus.Message) {}, true, testTarget, fold.ReasonPanic, true},
 		"another's name":   {func(m *bus.Message) { m.Header[event.HeaderTarget] = other.Name }, false, scrape.Target{Account: "acme", Source: "east", Name: other.Name}, fold.ReasonMisplaced, false},
-		"no name":          {func(m *bus.Message) { delete(m.Header, event.HeaderTarget) }, false, scrape.Target{Account: "unknown", Name: event.RawSubject(testTarget, testPartitions)}, fold.ReasonMisplaced, false},
-		"no header at all": {func(m *bus.Message) { m.Header = nil }, false, scrape.Target{Account: "unknown", Name: event.RawSubject(testTarget, testPartitions)}, fold.ReasonMisplaced, false},
+		"no name":          {func(m *bus.Message) { delete(m.Header, event.HeaderTarget) }, false, scrape.Target{Account: "unknown", Name: event.RawSubject(testTarget, bustest.Partitions)}, fold.ReasonMisplaced, false},
+		"no header at all": {func(m *bus.Message) { m.Header = nil }, false, scrape.Target{Account: "unknown", Name: event.RawSubject(testTarget, bustest.Partitions)}, fold.ReasonMisplaced, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			n := openNode(t)
@@ -329,7 +330,7 @@ func TestDamagedStateCountsAsNone(t *testing.T) {
 	a := n.assemble(t, nil)
 	d := newDevice("m", 5, 1)
 	d.next()
-	if _, err := n.Append(t.Context(), event.Scrapes, bus.Message{Subject: event.ScrapeSubject(testTarget, testPartitions), Data: []byte("garbage")}); err != nil {
+	if _, err := n.Append(t.Context(), event.Scrapes, bus.Message{Subject: event.ScrapeSubject(testTarget, bustest.Partitions), Data: []byte("garbage")}); err != nil {
 		t.Fatal(err)
 	}
 	batch := n.feed(t, each(t, testTarget, 0, d.incremental(), d.full(), d.incremental())...)

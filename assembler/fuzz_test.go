@@ -3,6 +3,7 @@ package assembler
 import (
 	"testing"
 
+	"github.com/zstats/zstats/pkg/bus/bustest"
 	"github.com/zstats/zstats/pkg/event"
 	"github.com/zstats/zstats/pkg/fold"
 	"github.com/zstats/zstats/pkg/scrape"
@@ -37,7 +38,7 @@ func FuzzMessage(f *testing.F) {
 		if len(out.Outcomes) != len(blobs) || len(out.Accepted)+len(out.Refused) > len(blobs) {
 			t.Fatalf("%d blobs have %d outcomes, %d are accepted and %d refused", len(blobs), len(out.Outcomes), len(out.Accepted), len(out.Refused))
 		}
-		outputs, err := newTarget(testTarget, testPartitions).outputs(0, out.Accepted)
+		outputs, err := newTarget(testTarget, bustest.Partitions).outputs(0, out.Accepted)
 		if err != nil {
 			t.Fatal(err)
 		}

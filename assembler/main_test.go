@@ -16,13 +16,12 @@ import (
 	"go.uber.org/zap/zaptest"
 
 	"github.com/zstats/zstats/pkg/bus"
+	"github.com/zstats/zstats/pkg/bus/bustest"
 	"github.com/zstats/zstats/pkg/event"
 	"github.com/zstats/zstats/pkg/scrape"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-const testPartitions = 8
 
 // node is a log on an embedded server.
 type node struct {
@@ -35,19 +34,7 @@ func openNode(t testing.TB) *node { return openLimited(t, event.Limits{}) }
 
 func openLimited(t testing.TB, limits event.Limits) *node {
 	t.Helper()
-	s, err := bus.StartServer(t.Context(), bus.ServerOptions{Dir: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(s.Close)
-	b, err := bus.Connect(bus.Options{Server: s})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(b.Close)
-	if err := b.EnsureStreams(t.Context(), event.Topology(limits), testPartitions); err != nil {
-		t.Fatal(err)
-	}
+	b := bustest.OpenLimited(t, limits)
 	marks, err := b.Bucket(t.Context(), event.ResyncBucket, time.Hour)
 	if err != nil {
 		t.Fatal(err)
@@ -59,7 +46,7 @@ func openLimited(t testing.TB, limits event.Limits) *node {
 func (n *node) assemble(t testing.TB, change func(*Options)) *Assembler {
 	t.Helper()
 	o := Options{
-		Bus: n.Bus, Marks: n.marks, Partitions: testPartitions, ID: "one", Linger: time.Millisecond,
+		Bus: n.Bus, Marks: n.marks, Partitions: bustest.Partitions, ID: "one", Linger: time.Millisecond,
 		Logger: zaptest.NewLogger(t, zaptest.Level(zap.FatalLevel)), Registerer: prometheus.NewRegistry(),
 	}
 	if change != nil {
@@ -104,7 +91,7 @@ func rawMessage(t testing.TB, target scrape.Target, received int64, blobs ...*sc
 	}
 	h := event.TargetHeader(target)
 	head.Set(h)
-	return bus.Message{Subject: event.RawSubject(target, testPartitions), Header: h, Data: data}
+	return bus.Message{Subject: event.RawSubject(target, bustest.Partitions), Header: h, Data: data}
 }
 
 // feed appends messages to RAW and returns them as deliveries.
@@ -264,26 +251,6 @@ func (n *node) markOf(t testing.TB, target scrape.Target) uint64 {
 		t.Fatal(err)
 	}
 	return sequence
-}
-
-// eventually waits until check returns nil.
-func eventually(t testing.TB, what string, check func() error) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		err := check()
-		if err == nil {
-			return
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			t.Fatalf("%s: not so after a minute: %v", what, err)
-		}
-	}
 }
 
 var testTarget = scrape.Target{Account: "acme", Source: "east", Name: "10.0.0.1:9100.node"}

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/zstats/zstats/pkg/bus"
+	"github.com/zstats/zstats/pkg/bus/bustest"
 	"github.com/zstats/zstats/pkg/event"
 	"github.com/zstats/zstats/pkg/scrape"
 )
@@ -131,7 +132,7 @@ func TestAnyStreamOfBlobs(t *testing.T) {
 			if _, err := a.Process(t.Context(), batch); err != nil && !errors.As(err, new(*bus.Partial)) {
 				t.Fatal(err)
 			}
-			for p := range testPartitions {
+			for p := range bustest.Partitions {
 				a.Open(p)
 			}
 		}
@@ -145,7 +146,7 @@ func (r *reference) check(t *testing.T, n *node, streams []*stream) {
 	dead := make(map[uint64][]int64)
 	for _, s := range streams {
 		var got []*scrape.State
-		for _, m := range n.messages(t, event.Scrapes, event.ScrapeSubject(s.target, testPartitions)) {
+		for _, m := range n.messages(t, event.Scrapes, event.ScrapeSubject(s.target, bustest.Partitions)) {
 			got = append(got, decodeState(t, m))
 		}
 		if diff := cmp.Diff(r.scrapes[s.target], got, cmpopts.EquateEmpty()); diff != "" {

@@ -19,6 +19,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/zstats/zstats/pkg/bus"
+	"github.com/zstats/zstats/pkg/bus/bustest"
 	"github.com/zstats/zstats/pkg/deadletter"
 	"github.com/zstats/zstats/pkg/event"
 	"github.com/zstats/zstats/pkg/event/eventpb"
@@ -48,7 +49,7 @@ func startLine(t *testing.T, poisonous ...int64) *line {
 	})
 	l := &line{node: n, files: t.TempDir()}
 	w, err := writer.New(writer.Options{
-		Bus: n.Bus, Dir: l.files, Partitions: testPartitions, ID: "w", Linger: time.Millisecond, Registerer: prometheus.NewRegistry(),
+		Bus: n.Bus, Dir: l.files, Partitions: bustest.Partitions, ID: "w", Linger: time.Millisecond, Registerer: prometheus.NewRegistry(),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -245,7 +246,7 @@ func TestRequeue(t *testing.T) {
 
 func (n *node) lastState(t *testing.T) bus.Message {
 	t.Helper()
-	m, err := n.Last(t.Context(), event.Scrapes, event.ScrapeSubject(testTarget, testPartitions))
+	m, err := n.Last(t.Context(), event.Scrapes, event.ScrapeSubject(testTarget, bustest.Partitions))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/zstats/zstats/pkg/bus"
+	"github.com/zstats/zstats/pkg/bus/bustest"
 	"github.com/zstats/zstats/pkg/event"
 	"github.com/zstats/zstats/pkg/scrape"
 )
@@ -214,7 +215,7 @@ func (n *node) keep(t testing.TB, target scrape.Target, st *scrape.State) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := bus.Message{Subject: event.ScrapeSubject(target, testPartitions), Header: event.TargetHeader(target), Data: data}
+	m := bus.Message{Subject: event.ScrapeSubject(target, bustest.Partitions), Header: event.TargetHeader(target), Data: data}
 	if _, err := n.Append(t.Context(), event.Scrapes, m); err != nil {
 		t.Fatal(err)
 	}

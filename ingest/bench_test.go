@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/zstats/zstats/pkg/bus"
+	"github.com/zstats/zstats/pkg/bus/bustest"
 	"github.com/zstats/zstats/pkg/event"
 	"github.com/zstats/zstats/pkg/expo"
 	"github.com/zstats/zstats/pkg/scrape"
@@ -75,7 +76,7 @@ func (l *load) rewind(i *Ingest) {
 	for k, t := range l.targets {
 		head := l.heads[k]
 		head.Received = i.now().UnixMicro()
-		i.heads.set(event.RawSubject(t, testPartitions), head)
+		i.heads.set(event.RawSubject(t, bustest.Partitions), head)
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/zstats/zstats/pkg/bus"
+	"github.com/zstats/zstats/pkg/bus/bustest"
 	"github.com/zstats/zstats/pkg/event"
 	"github.com/zstats/zstats/pkg/event/eventpb"
 	"github.com/zstats/zstats/pkg/scrape"
@@ -417,7 +418,7 @@ func TestStop(t *testing.T) {
 	<-inFlight
 	stopped := make(chan struct{})
 	go func() { r.stop(); close(stopped) }()
-	until(t, "ingest is stopping", func() error {
+	bustest.Eventually(t, "ingest is stopping", func() error {
 		if r.Ready() == nil {
 			return errNotYet
 		}
@@ -547,7 +548,7 @@ func TestHeadThatCantBeRead(t *testing.T) {
 	n := openNode(t, event.Limits{})
 	r := start(t, n, func(o *Options) { o.Logger = quietest() })
 	s := newSource("h:1.j", 100, 4)
-	m := bus.Message{Subject: event.RawSubject(s.target(), testPartitions), Header: event.TargetHeader(s.target())}
+	m := bus.Message{Subject: event.RawSubject(s.target(), bustest.Partitions), Header: event.TargetHeader(s.target())}
 	if _, err := n.bus.Append(context.Background(), event.Raw, m); err != nil {
 		t.Fatal(err)
 	}

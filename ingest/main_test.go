@@ -18,6 +18,7 @@ import (
 
 	"github.com/zstats/zstats/pkg/account"
 	"github.com/zstats/zstats/pkg/bus"
+	"github.com/zstats/zstats/pkg/bus/bustest"
 	"github.com/zstats/zstats/pkg/event"
 	"github.com/zstats/zstats/pkg/zstatsv1"
 )
@@ -27,9 +28,8 @@ func TestMain(m *testing.M) {
 }
 
 const (
-	testPartitions = 8
-	testToken      = "secret"
-	testAccount    = "acme"
+	testToken   = "secret"
+	testAccount = "acme"
 )
 
 // node is a log on an embedded server.
@@ -46,21 +46,8 @@ func openNode(t testing.TB, limits event.Limits) *node {
 func openNodeOn(t testing.TB, o bus.ServerOptions, limits event.Limits) *node {
 	t.Helper()
 	o.Logger = quiet(t)
-	s, err := bus.StartServer(t.Context(), o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(s.Close)
-	b, err := bus.Connect(bus.Options{Server: s, Logger: zap.NewNop()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(b.Close)
-	ctx := context.Background()
-	if err := b.EnsureStreams(ctx, event.Topology(limits), testPartitions); err != nil {
-		t.Fatal(err)
-	}
-	marks, err := b.Bucket(ctx, event.ResyncBucket, time.Hour)
+	b := bustest.Connect(t, bustest.Serve(t, o), limits)
+	marks, err := b.Bucket(t.Context(), event.ResyncBucket, time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,7 +73,7 @@ func start(t testing.TB, n *node, change func(*Options)) *running {
 		change(&o)
 	}
 	r := run(t, o)
-	until(t, "ingest is ready", r.Ready)
+	bustest.Eventually(t, "ingest is ready", r.Ready)
 	return r
 }
 
@@ -96,7 +83,7 @@ func options(t testing.TB) Options {
 		t.Fatal(err)
 	}
 	return Options{
-		Addr: "127.0.0.1:0", Tokens: tokens, Partitions: testPartitions, Logger: quiet(t), Registerer: prometheus.NewRegistry(),
+		Addr: "127.0.0.1:0", Tokens: tokens, Partitions: bustest.Partitions, Logger: quiet(t), Registerer: prometheus.NewRegistry(),
 	}
 }
 
@@ -228,26 +215,6 @@ var compressor zstatsv1.Compressor
 func squeeze(body []byte) []byte { return compressor.Append(nil, body) }
 
 var errNotYet = errors.New("not yet")
-
-// until waits for something that other goroutines bring about.
-func until(t testing.TB, what string, is func() error) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-	defer cancel()
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for {
-		err := is()
-		if err == nil {
-			return
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			t.Fatalf("after 30 s it is not so: %s: %v", what, err)
-		}
-	}
-}
 
 func quiet(t testing.TB) *zap.Logger {
 	return zaptest.NewLogger(t, zaptest.Level(zap.DPanicLevel))

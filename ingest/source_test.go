@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/zstats/zstats/pkg/bus"
+	"github.com/zstats/zstats/pkg/bus/bustest"
 	"github.com/zstats/zstats/pkg/event"
 	"github.com/zstats/zstats/pkg/scrape"
 	"github.com/zstats/zstats/pkg/zstatsv1"
@@ -142,7 +143,7 @@ func (n *node) raw(t testing.TB) []entry {
 		if err != nil {
 			t.Fatalf("message %d: %v", m.Sequence, err)
 		}
-		if want := event.RawSubject(e.target, testPartitions); m.Subject != want {
+		if want := event.RawSubject(e.target, bustest.Partitions); m.Subject != want {
 			t.Errorf("message %d is on %s, want %s", m.Sequence, m.Subject, want)
 		}
 		out = append(out, e)

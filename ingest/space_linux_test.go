@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/zstats/zstats/pkg/bus"
+	"github.com/zstats/zstats/pkg/bus/bustest"
 	"github.com/zstats/zstats/pkg/event"
 	"github.com/zstats/zstats/test/disk"
 )
@@ -21,7 +22,7 @@ func TestReserve(t *testing.T) {
 	wantCodes(t, r.send(t, s.next().full), 0)
 
 	empty := disk.Fill(t, dir, 12*mib)
-	until(t, "ingest says that the disk is nearly full", func() error {
+	bustest.Eventually(t, "ingest says that the disk is nearly full", func() error {
 		if err := r.Ready(); !errors.Is(err, bus.ErrNoRoom) {
 			return errors.Join(errNotYet, err)
 		}
@@ -37,6 +38,6 @@ func TestReserve(t *testing.T) {
 	}
 
 	empty()
-	until(t, "ingest is ready", r.Ready)
+	bustest.Eventually(t, "ingest is ready", r.Ready)
 	wantCodes(t, r.send(t, next.incr), 0)
 }

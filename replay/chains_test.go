@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/zstats/zstats/pkg/bus"
+	"github.com/zstats/zstats/pkg/bus/bustest"
 	"github.com/zstats/zstats/pkg/event"
 	"github.com/zstats/zstats/pkg/scrape"
 )
@@ -64,7 +65,7 @@ func trim(t testing.TB, b *bus.Bus, stream string, before uint64) {
 
 // TestMiddleOfChains begins in the middle of chains, with what the log may have kept of what comes before.
 func TestMiddleOfChains(t *testing.T) {
-	b := openLog(t)
+	b := bustest.Open(t)
 	all := devices(5)
 	live(t, b, all, 12, true)
 	quiet := newDevice("quiet:1.j") // long before the middle
@@ -93,7 +94,7 @@ func TestMiddleOfChains(t *testing.T) {
 	})
 	t.Run("the assembler was behind", func(t *testing.T) {
 		// All of SCRAPES is stored after RAW here, so every state lies behind the place where the search begins. Now none does.
-		c := &chains{bus: b, partitions: partitions, span: span{First: 400, Cut: true}}
+		c := &chains{bus: b, partitions: bustest.Partitions, span: span{First: 400, Cut: true}}
 		var err error
 		if _, c.last, err = b.Bounds(t.Context(), event.Scrapes); err != nil {
 			t.Fatal(err)
@@ -130,7 +131,7 @@ func TestMiddleOfChains(t *testing.T) {
 func checkState(t *testing.T, b *bus.Bus, c *chains, target scrape.Target) {
 	t.Helper()
 	var want *scrape.State
-	o := bus.ReadOptions{Stream: event.Scrapes, Subjects: []string{event.ScrapeSubject(target, partitions)}}
+	o := bus.ReadOptions{Stream: event.Scrapes, Subjects: []string{event.ScrapeSubject(target, bustest.Partitions)}}
 	err := b.Scan(t.Context(), o, func(m bus.Message) error {
 		st, err := event.DecodeState(m.Data)
 		if err == nil && st.Sequence < c.span.First {
@@ -152,7 +153,7 @@ func checkState(t *testing.T, b *bus.Bus, c *chains, target scrape.Target) {
 
 // TestMiddleWithoutStates begins in the middle where SCRAPES has nothing: full blobs in RAW do, if they are there.
 func TestMiddleWithoutStates(t *testing.T) {
-	b := openLog(t)
+	b := bustest.Open(t)
 	all := devices(3)
 	all[0].full = 0
 	live(t, b, all[:1], 1, true)

@@ -16,34 +16,15 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/zstats/zstats/pkg/bus"
+	"github.com/zstats/zstats/pkg/bus/bustest"
 	"github.com/zstats/zstats/pkg/event"
 	"github.com/zstats/zstats/pkg/scrape"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-const partitions = 8
-
 // begun is when the scrapes of tests begin, in microseconds since the Unix epoch.
 func begun() int64 { return time.Now().Add(-time.Minute).UnixMicro() }
-
-func openLog(t testing.TB) *bus.Bus {
-	t.Helper()
-	s, err := bus.StartServer(t.Context(), bus.ServerOptions{Dir: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(s.Close)
-	b, err := bus.Connect(bus.Options{Server: s})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(b.Close)
-	if err := b.EnsureStreams(t.Context(), event.Topology(event.Limits{}), partitions); err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
 
 // device is a target and what is known of it on the way.
 type device struct {
@@ -96,7 +77,7 @@ func (d *device) raw(t testing.TB, received int64, blobs ...*scrape.Blob) bus.Me
 	}
 	h := event.TargetHeader(d.target)
 	head.Set(h)
-	return bus.Message{Subject: event.RawSubject(d.target, partitions), Header: h, Data: data}
+	return bus.Message{Subject: event.RawSubject(d.target, bustest.Partitions), Header: h, Data: data}
 }
 
 // send appends a message of blobs to RAW and returns its sequence.
@@ -216,7 +197,7 @@ func publish(t testing.TB, b *bus.Bus, target scrape.Target, states ...*scrape.S
 		if err != nil {
 			t.Fatal(err)
 		}
-		m := bus.Message{Subject: event.ScrapeSubject(target, partitions), Header: event.TargetHeader(target), Data: data}
+		m := bus.Message{Subject: event.ScrapeSubject(target, bustest.Partitions), Header: event.TargetHeader(target), Data: data}
 		if _, err := b.Append(t.Context(), event.Scrapes, m); err != nil {
 			t.Fatal(err)
 		}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/zstats/zstats/pkg/archive"
 	"github.com/zstats/zstats/pkg/bus"
+	"github.com/zstats/zstats/pkg/bus/bustest"
 	"github.com/zstats/zstats/pkg/event"
 	"github.com/zstats/zstats/pkg/fold"
 	"github.com/zstats/zstats/pkg/scrape"
@@ -46,7 +47,7 @@ func fill(t testing.TB, b *bus.Bus, start int64, targets, rounds int) []*device 
 		}
 	}
 	poisonous := event.TargetHeader(all[0].target)
-	if _, err := b.Append(t.Context(), event.Raw, bus.Message{Subject: event.RawSubject(all[0].target, partitions), Header: poisonous, Data: []byte("x")}); err != nil {
+	if _, err := b.Append(t.Context(), event.Raw, bus.Message{Subject: event.RawSubject(all[0].target, bustest.Partitions), Header: poisonous, Data: []byte("x")}); err != nil {
 		t.Fatal(err)
 	}
 	return all
@@ -57,7 +58,7 @@ func assemble(t testing.TB, b *bus.Bus) {
 	t.Helper()
 	known := make(map[scrape.Target]*scrape.State)
 	err := b.Scan(t.Context(), bus.ReadOptions{Stream: event.Raw, Subjects: []string{"zs.raw.>"}}, func(m bus.Message) error {
-		target, err := fold.Owner(m.Header, m.Subject, partitions)
+		target, err := fold.Owner(m.Header, m.Subject, bustest.Partitions)
 		if err != nil {
 			return err
 		}
@@ -84,7 +85,7 @@ func assemble(t testing.TB, b *bus.Bus) {
 }
 
 func TestBothSourcesGiveTheSame(t *testing.T) {
-	b := openLog(t)
+	b := bustest.Open(t)
 	fill(t, b, begun(), 6, 30)
 	assemble(t, b)
 	raw, scrapes := t.TempDir(), t.TempDir()
@@ -108,7 +109,7 @@ func TestBothSourcesGiveTheSame(t *testing.T) {
 
 // TestSelection replays parts and compares them with the whole.
 func TestSelection(t *testing.T) {
-	b := openLog(t)
+	b := bustest.Open(t)
 	start := begun()
 	fill(t, b, start, 6, 30)
 	other := newDevice("h1:1.j")
@@ -154,7 +155,7 @@ func TestSelection(t *testing.T) {
 
 // TestInterruptedAnywhere ends a replay after each group, in one way or the other, and goes on.
 func TestInterruptedAnywhere(t *testing.T) {
-	b := openLog(t)
+	b := bustest.Open(t)
 	fill(t, b, begun(), 4, 25)
 	assemble(t, b)
 	want := replayTo(t, Options{Bus: b, Source: FromRaw})
@@ -217,7 +218,7 @@ func (s *stopping) settle(all []*one, report *Report) error {
 }
 
 func TestRefusesWhatIsNotItsOwn(t *testing.T) {
-	b := openLog(t)
+	b := bustest.Open(t)
 	fill(t, b, begun(), 2, 3)
 	taken := t.TempDir()
 	if err := os.WriteFile(filepath.Join(taken, "notes"), []byte("mine"), 0o644); err != nil {
@@ -247,7 +248,7 @@ func TestRefusesWhatIsNotItsOwn(t *testing.T) {
 	if _, err := runOnce(t.Context(), Options{Bus: b, Source: FromRaw, Account: "acme", To: half}); !errors.Is(err, ErrOther) {
 		t.Errorf("the directory of another replay that was not finished: %v, want %v", err, ErrOther)
 	}
-	other := openLog(t)
+	other := bustest.Open(t)
 	fill(t, other, begun(), 2, 3)
 	if _, err := runOnce(t.Context(), Options{Bus: other, Source: FromRaw, To: half}); err == nil || !strings.Contains(err.Error(), "not the log") {
 		t.Errorf("another log: %v", err)
@@ -264,7 +265,7 @@ func TestRefusesWhatIsNotItsOwn(t *testing.T) {
 
 // TestOverwrite replays into a directory of files, some of which are damaged.
 func TestOverwrite(t *testing.T) {
-	b := openLog(t)
+	b := bustest.Open(t)
 	devices := fill(t, b, begun(), 3, 5)
 	assemble(t, b)
 	want, dir := replayTo(t, Options{Bus: b, Source: FromRaw}), replayTo(t, Options{Bus: b, Source: FromScrapes})
@@ -288,7 +289,7 @@ func TestOverwrite(t *testing.T) {
 
 // TestRequeued: scrapes of requeued letters count as scrapes, also where they lie among others; what came first has the place.
 func TestRequeued(t *testing.T) {
-	b := openLog(t)
+	b := bustest.Open(t)
 	d := newDevice("h:1.j")
 	st, _ := (*scrape.State)(nil).Apply(d.next(true), scrape.Arrival{Received: begun(), Sequence: 1})
 	d.send(t, b, begun(), d.next(true)) // so that the schema is found
@@ -301,7 +302,7 @@ func TestRequeued(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		m := bus.Message{Subject: event.RequeuedSubject(d.target, partitions, "letter", i), Header: event.TargetHeader(d.target), Data: data}
+		m := bus.Message{Subject: event.RequeuedSubject(d.target, bustest.Partitions, "letter", i), Header: event.TargetHeader(d.target), Data: data}
 		if _, err := b.Append(t.Context(), event.Scrapes, m); err != nil {
 			t.Fatal(err)
 		}

@@ -13,12 +13,13 @@ import (
 
 	"github.com/zstats/zstats/pkg/archive"
 	"github.com/zstats/zstats/pkg/archive/archivetest"
+	"github.com/zstats/zstats/pkg/bus/bustest"
 	"github.com/zstats/zstats/pkg/scrape"
 )
 
 // TestVerifyFindsPlantedDifferences plants one difference of each kind in a directory of files.
 func TestVerifyFindsPlantedDifferences(t *testing.T) {
-	b := openLog(t)
+	b := bustest.Open(t)
 	start := begun()
 	all := fill(t, b, start, 3, 10)
 	target := all[0].target
@@ -94,7 +95,7 @@ func TestVerifyFindsPlantedDifferences(t *testing.T) {
 
 // TestVerifyWritesNothing compares the directory before and after.
 func TestVerifyWritesNothing(t *testing.T) {
-	b := openLog(t)
+	b := bustest.Open(t)
 	fill(t, b, begun(), 2, 3)
 	dir := t.TempDir()
 	mustRun(t, Options{Bus: b, Source: FromRaw, Verify: dir})

@@ -20,6 +20,7 @@ import (
 
 	"github.com/zstats/zstats/pkg/archive"
 	"github.com/zstats/zstats/pkg/bus"
+	"github.com/zstats/zstats/pkg/bus/bustest"
 	"github.com/zstats/zstats/pkg/event"
 	"github.com/zstats/zstats/pkg/event/eventpb"
 	"github.com/zstats/zstats/pkg/expo"
@@ -161,7 +162,7 @@ func checkEvents(t *testing.T, b *bus.Bus, dir string, inputs []input) {
 	for _, m := range all {
 		e := decodeEvent(t, m)
 		target := eventTarget(m)
-		if want := event.EventSubject(target, testPartitions); m.Subject != want {
+		if want := event.EventSubject(target, bustest.Partitions); m.Subject != want {
 			t.Errorf("event of %s is on %s, want %s", target, m.Subject, want)
 		}
 		got[target] = append(got[target], e)

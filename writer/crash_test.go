@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/zstats/zstats/pkg/archive"
+	"github.com/zstats/zstats/pkg/bus/bustest"
 	"github.com/zstats/zstats/pkg/volume"
 )
 
@@ -36,7 +37,7 @@ func runAndCrash(dir string) {
 		os.Exit(1)
 	}
 	seen := 0
-	w, err := New(Options{Bus: b, Dir: filesDir(dir), Partitions: testPartitions, ID: "w1", MaxBatch: 8, Parallel: 1,
+	w, err := New(Options{Bus: b, Dir: filesDir(dir), Partitions: bustest.Partitions, ID: "w1", MaxBatch: 8, Parallel: 1,
 		hook: func(s volume.Step) error {
 			if s == volume.Step(os.Getenv(crashStep)) {
 				seen++

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/zstats/zstats/pkg/archive"
+	"github.com/zstats/zstats/pkg/bus/bustest"
 	"github.com/zstats/zstats/pkg/volume"
 )
 
@@ -55,7 +56,7 @@ func TestDiskTrouble(t *testing.T) {
 			w := newWriter(t, Options{Bus: b, Dir: dir, Reserve: test.reserve})
 			mount(t, dir, test.size, unix.MS_REMOUNT|test.flags)
 			stop := run(t, w)
-			eventually(t, "writer says what is wrong", func() error {
+			bustest.Eventually(t, "writer says what is wrong", func() error {
 				if err := w.Ready(); !errors.Is(err, test.wantReady) {
 					return errors.Join(errors.New("not yet"), err)
 				}
@@ -66,7 +67,7 @@ func TestDiskTrouble(t *testing.T) {
 			})
 			mount(t, dir, "64m", unix.MS_REMOUNT)
 			checkEvents(t, b, dir, inputs)
-			eventually(t, "writer is ready", w.Ready)
+			bustest.Eventually(t, "writer is ready", w.Ready)
 			stop()
 			checkTree(t, dir, inputs)
 			left, err := os.ReadDir(filepath.Join(dir, archive.TempDir))

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap/zaptest"
 
 	"github.com/zstats/zstats/pkg/bus"
+	"github.com/zstats/zstats/pkg/bus/bustest"
 	"github.com/zstats/zstats/pkg/event"
 	"github.com/zstats/zstats/pkg/expo"
 	"github.com/zstats/zstats/pkg/scrape"
@@ -25,8 +26,6 @@ func TestMain(m *testing.M) {
 	}
 	goleak.VerifyTestMain(m)
 }
-
-const testPartitions = 8
 
 // newLog returns a bus on an embedded server in dir, with the streams of the log.
 func newLog(t testing.TB, dir string) *bus.Bus {
@@ -50,7 +49,7 @@ func openLog(ctx context.Context, dir string) (*bus.Bus, func(), error) {
 		return nil, nil, err
 	}
 	stop := func() { b.Close(); s.Close() }
-	if err := b.EnsureStreams(ctx, event.Topology(event.Limits{}), testPartitions); err != nil {
+	if err := b.EnsureStreams(ctx, event.Topology(event.Limits{}), bustest.Partitions); err != nil {
 		stop()
 		return nil, nil, err
 	}
@@ -102,7 +101,7 @@ func host(i int) string { return "node-" + strconv.Itoa(i) + ":9100" }
 // delivery returns the message of a scrape as the worker delivers it.
 func (in input) delivery(t testing.TB) bus.Delivery {
 	t.Helper()
-	return bus.Delivery{Partition: in.target.Partition(testPartitions), Message: in.message(t)}
+	return bus.Delivery{Partition: in.target.Partition(bustest.Partitions), Message: in.message(t)}
 }
 
 func (in input) message(t testing.TB) bus.Message {
@@ -112,7 +111,7 @@ func (in input) message(t testing.TB) bus.Message {
 		t.Fatal(err)
 	}
 	return bus.Message{
-		Subject: event.ScrapeSubject(in.target, testPartitions),
+		Subject: event.ScrapeSubject(in.target, bustest.Partitions),
 		Header:  event.TargetHeader(in.target),
 		Data:    data,
 	}
@@ -178,7 +177,7 @@ func newWriter(t testing.TB, o Options) *Writer {
 	if o.ID == "" {
 		o.ID = "w1"
 	}
-	o.Partitions = testPartitions
+	o.Partitions = bustest.Partitions
 	if o.Logger == nil {
 		o.Logger = quiet(t)
 	}
@@ -252,26 +251,6 @@ func count(t *testing.T, b *bus.Bus, stream, subject string) int {
 			t.Fatal(err)
 		}
 		from = place.Sequence + 1
-	}
-}
-
-// eventually waits until check returns nil.
-func eventually(t *testing.T, what string, check func() error) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		err := check()
-		if err == nil {
-			return
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			t.Fatalf("%s: not so after a minute: %v", what, err)
-		}
 	}
 }
 

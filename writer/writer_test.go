@@ -20,6 +20,7 @@ import (
 
 	"github.com/zstats/zstats/pkg/archive"
 	"github.com/zstats/zstats/pkg/bus"
+	"github.com/zstats/zstats/pkg/bus/bustest"
 	"github.com/zstats/zstats/pkg/event"
 	"github.com/zstats/zstats/pkg/event/eventpb"
 	"github.com/zstats/zstats/pkg/render"
@@ -42,7 +43,7 @@ func TestRunWritesFilesAndEvents(t *testing.T) {
 			}
 			stop := run(t, w)
 			checkEvents(t, b, dir, inputs)
-			eventually(t, "writer is ready", w.Ready)
+			bustest.Eventually(t, "writer is ready", w.Ready)
 			stop()
 			checkTree(t, dir, inputs)
 			checkCounts(t, w, map[string]float64{
@@ -372,7 +373,7 @@ func publishBlobs(t *testing.T, b *bus.Bus, in input) uint64 {
 	if err != nil {
 		t.Fatal(err)
 	}
-	subject := event.RawSubject(in.target, testPartitions)
+	subject := event.RawSubject(in.target, bustest.Partitions)
 	sequences, err := b.Append(t.Context(), event.Raw, bus.Message{Subject: subject, Data: []byte("x")}, bus.Message{Subject: subject, Data: data})
 	if err != nil {
 		t.Fatal(err)
@@ -468,7 +469,7 @@ func TestNewRefuses(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	good := Options{Bus: b, Dir: t.TempDir(), Partitions: testPartitions, ID: "w1"}
+	good := Options{Bus: b, Dir: t.TempDir(), Partitions: bustest.Partitions, ID: "w1"}
 	tests := []struct {
 		name   string
 		change func(*Options)

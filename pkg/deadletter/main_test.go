@@ -7,14 +7,13 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/zstats/zstats/pkg/bus"
+	"github.com/zstats/zstats/pkg/bus/bustest"
 	"github.com/zstats/zstats/pkg/event"
 	"github.com/zstats/zstats/pkg/event/eventpb"
 	"github.com/zstats/zstats/pkg/scrape"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-const testPartitions = 8
 
 var testTarget = scrape.Target{Account: "acme", Source: "east", Name: "10.0.0.1:9100.node"}
 
@@ -26,19 +25,7 @@ type store struct {
 
 func openStore(t *testing.T) *store {
 	t.Helper()
-	s, err := bus.StartServer(t.Context(), bus.ServerOptions{Dir: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(s.Close)
-	b, err := bus.Connect(bus.Options{Server: s})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(b.Close)
-	if err := b.EnsureStreams(t.Context(), event.Topology(event.Limits{}), testPartitions); err != nil {
-		t.Fatal(err)
-	}
+	b := bustest.Open(t)
 	box, err := NewBox(t.Context(), b)
 	if err != nil {
 		t.Fatal(err)
@@ -63,7 +50,7 @@ func (s *store) live(t *testing.T, st *scrape.State) uint64 {
 		t.Fatal(err)
 	}
 	return s.append(t, event.Scrapes, bus.Message{
-		Subject: event.ScrapeSubject(testTarget, testPartitions), Header: event.TargetHeader(testTarget), Data: data,
+		Subject: event.ScrapeSubject(testTarget, bustest.Partitions), Header: event.TargetHeader(testTarget), Data: data,
 	})
 }
 

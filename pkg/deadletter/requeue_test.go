@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/zstats/zstats/pkg/bus"
+	"github.com/zstats/zstats/pkg/bus/bustest"
 	"github.com/zstats/zstats/pkg/event"
 	"github.com/zstats/zstats/pkg/event/eventpb"
 	"github.com/zstats/zstats/pkg/scrape"
@@ -138,7 +139,7 @@ func TestLostSchema(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.append(t, event.Raw, bus.Message{Subject: event.RawSubject(testTarget, testPartitions), Data: data})
+	s.append(t, event.Raw, bus.Message{Subject: event.RawSubject(testTarget, bustest.Partitions), Data: data})
 	if got := s.requeueAll(t, false); got[0].Outcome() != Requeued {
 		t.Errorf("with the full blob in RAW: %s %q", got[0].Outcome(), got[0].Faults)
 	}

@@ -8,28 +8,16 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/zstats/zstats/pkg/bus"
+	"github.com/zstats/zstats/pkg/bus/bustest"
 	"github.com/zstats/zstats/pkg/event"
 	"github.com/zstats/zstats/pkg/event/eventpb"
 	"github.com/zstats/zstats/pkg/scrape"
 )
 
-const partitions = 8
-
 func newLog(t *testing.T) (*bus.Bus, jetstream.JetStream) {
 	t.Helper()
-	s, err := bus.StartServer(t.Context(), bus.ServerOptions{Dir: t.TempDir(), Token: "positions-token"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(s.Close)
-	b, err := bus.Connect(bus.Options{Server: s})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(b.Close)
-	if err := b.EnsureStreams(t.Context(), event.Topology(event.Limits{}), partitions); err != nil {
-		t.Fatal(err)
-	}
+	s := bustest.Serve(t, bus.ServerOptions{Token: "positions-token"})
+	b := bustest.Connect(t, s, event.Limits{})
 	conn, err := nats.Connect(s.URL())
 	if err != nil {
 		t.Fatal(err)
@@ -49,7 +37,7 @@ func notify(t *testing.T, b *bus.Bus, target scrape.Target, age time.Duration) {
 		t.Fatal(err)
 	}
 	_, err = b.Append(t.Context(), event.Events, bus.Message{
-		Subject: event.EventSubject(target, partitions), Header: event.TargetHeader(target), Data: data,
+		Subject: event.EventSubject(target, bustest.Partitions), Header: event.TargetHeader(target), Data: data,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -73,7 +61,7 @@ func TestPositionsInTheLog(t *testing.T) {
 			notify(t, b, tg, age)
 		}
 	}
-	r := newRetention(t, Options{Dir: dir, Limits: Limits{Age: 2 * h}, Positions: PositionsOf(b, partitions)})
+	r := newRetention(t, Options{Dir: dir, Limits: Limits{Age: 2 * h}, Positions: PositionsOf(b, bustest.Partitions)})
 	for _, step := range []struct {
 		what string
 		want []string
