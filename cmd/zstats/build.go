@@ -46,11 +46,7 @@ func (p *process) buildAll() error {
 		}
 		p.phases = append(p.phases, []actor{{"collector", c.Run}}) // first, while ingest still takes what it has
 	}
-	trimmer, err := p.newTrimmer(p.settings.rawRule(), p.settings.scrapesRule(), p.settings.eventsRule())
-	if err != nil {
-		return err
-	}
-	monitor, err := p.newMonitor()
+	keepers, err := p.keepers(p.settings.rawRule(), p.settings.scrapesRule(), p.settings.eventsRule())
 	if err != nil {
 		return err
 	}
@@ -58,7 +54,7 @@ func (p *process) buildAll() error {
 	if err != nil {
 		return err
 	}
-	last := append([]actor{{"assembler", a.Run}, {"writer", w.Run}, {"notifier", n.Run}, trimmer, monitor}, old...)
+	last := slices.Concat([]actor{{"assembler", a.Run}, {"writer", w.Run}, {"notifier", n.Run}}, keepers, old)
 	p.phases = append(p.phases, in.front(), in.appenders, last)
 	p.introduce(in.service.Addr(), n.Addr())
 	return nil
@@ -80,15 +76,11 @@ func (p *process) buildAssembler() error {
 	if err != nil {
 		return err
 	}
-	trimmer, err := p.newTrimmer(p.settings.rawRule())
+	keepers, err := p.keepers(p.settings.rawRule())
 	if err != nil {
 		return err
 	}
-	monitor, err := p.newMonitor()
-	if err != nil {
-		return err
-	}
-	p.phases = append(p.phases, []actor{{"assembler", a.Run}, trimmer, monitor})
+	p.phases = append(p.phases, append([]actor{{"assembler", a.Run}}, keepers...))
 	return nil
 }
 
@@ -98,11 +90,7 @@ func (p *process) buildWriter() error {
 	if err != nil {
 		return err
 	}
-	trimmer, err := p.newTrimmer(p.settings.scrapesRule(), p.settings.eventsRule())
-	if err != nil {
-		return err
-	}
-	monitor, err := p.newMonitor()
+	keepers, err := p.keepers(p.settings.scrapesRule(), p.settings.eventsRule())
 	if err != nil {
 		return err
 	}
@@ -110,7 +98,7 @@ func (p *process) buildWriter() error {
 	if err != nil {
 		return err
 	}
-	p.phases = append(p.phases, append([]actor{{"writer", w.Run}, trimmer, monitor}, old...))
+	p.phases = append(p.phases, slices.Concat([]actor{{"writer", w.Run}}, keepers, old))
 	return nil
 }
 
@@ -219,26 +207,22 @@ func (p *process) newNotifier() (*notifier.Notifier, error) {
 	return n, nil
 }
 
-func (p *process) newTrimmer(rules ...bus.TrimRule) (actor, error) {
+// keepers keep the log in order: a trimmer by the rules, and a monitor of all stages, as each of them may be the one without a process.
+func (p *process) keepers(rules ...bus.TrimRule) ([]actor, error) {
 	t, err := bus.NewTrimmer(bus.TrimmerOptions{
 		Bus: p.bus, Partitions: event.DefaultPartitions, Rules: rules, Logger: p.log, Registerer: p.registry,
 	})
 	if err != nil {
-		return actor{}, err
+		return nil, err
 	}
-	return actor{"trimmer", t.Run}, nil
-}
-
-// newMonitor makes a monitor of all stages: each of them may be the one without a process.
-func (p *process) newMonitor() (actor, error) {
 	m, err := bus.NewMonitor(bus.MonitorOptions{
 		Bus: p.bus, Stages: []bus.Stage{bus.AssemblerStage(), bus.WriterStage()}, Partitions: event.DefaultPartitions,
 		Logger: p.log, Registerer: p.registry,
 	})
 	if err != nil {
-		return actor{}, err
+		return nil, err
 	}
-	return actor{"monitor", m.Run}, nil
+	return []actor{{"trimmer", t.Run}, {"monitor", m.Run}}, nil
 }
 
 // newCollector makes a collector that scrapes this process and sends to its own ingest.
