@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/zstats/zstats/pkg/expo"
 	"github.com/zstats/zstats/pkg/scrape"
@@ -17,6 +18,8 @@ type load struct {
 	samples int
 	// text is the size of all expositions and wire that of all requests, in bytes.
 	text, wire int64
+	// recorded is how long the targets were scraped for these, at the interval of the recording.
+	recorded time.Duration
 }
 
 const (
@@ -35,7 +38,7 @@ func newLoad(token string, targets, generations int) (*load, error) {
 	if generations > len(expositions) {
 		return nil, fmt.Errorf("there are %d recorded scrapes, not %d", len(expositions), generations)
 	}
-	l := &load{targets: targets}
+	l := &load{targets: targets, recorded: recorded(expositions[:generations])}
 	for first := 0; first < targets; first += batch {
 		requests, err := l.sender(token, first, expositions[:generations])
 		if err != nil {
@@ -44,6 +47,12 @@ func newLoad(token string, targets, generations int) (*load, error) {
 		l.senders = append(l.senders, requests)
 	}
 	return l, nil
+}
+
+// recorded returns how long it took to record scrapes, with the interval behind the last one.
+func recorded(all []corpus.Exposition) time.Duration {
+	span := time.Duration(all[len(all)-1].Time-all[0].Time) * time.Millisecond
+	return span * time.Duration(len(all)) / time.Duration(max(len(all)-1, 1))
 }
 
 // sender prepares the requests of the targets from first on.

@@ -34,7 +34,8 @@ func measureReplay(ctx context.Context, o options, z *harness.Zstats, l *load, l
 	wall := time.Since(start)
 	cpu, peak := p.Usage()
 	n := float64(l.scrapes)
-	fmt.Printf("  replay %s %-7s %-8s %7.0f scrapes/s, %7.0f per CPU second, %4.1f times the live run's; %5.2f CPU s/M samples, peak %4.0f MB\n",
-		args[0], args[1], args[4], n/wall.Seconds(), n/cpu.Seconds(), live.Seconds()/cpu.Seconds(), cpu.Seconds()/float64(l.samples)*1e6, mb(peak))
+	fmt.Printf("  replay %s %-7s %-8s %7.0f scrapes/s, %4.0f times as fast as %d targets were scraped; %7.0f per CPU second, %4.1f times the live run's; %5.2f CPU s/M samples, peak %4.0f MB\n",
+		args[0], args[1], args[4], n/wall.Seconds(), l.recorded.Seconds()/wall.Seconds(), l.targets, n/cpu.Seconds(),
+		live.Seconds()/cpu.Seconds(), cpu.Seconds()/float64(l.samples)*1e6, mb(peak))
 	return nil
 }
