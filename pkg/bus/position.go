@@ -21,8 +21,9 @@ const (
 	maxUnacked = 20_000
 	// pullWait is how long one pull waits. A member that leaves in the middle gives back what still arrives until then.
 	pullWait = time.Second
-	// maxPositions bounds the positions of a log: each costs the server memory and a file, and lives until somebody removes it.
-	maxPositions = 1000
+	// maxPositions bounds the positions of a log, and maxOwned those of one account's tokens: each costs the server memory and a
+	// file, and lives until somebody removes it.
+	maxPositions, maxOwned = 1000, 100
 )
 
 // Entries of a consumer's metadata.
@@ -61,7 +62,7 @@ var (
 	// ErrOther: the position exists and selects something else.
 	ErrOther = errors.New("the position selects other events")
 	// ErrTooMany: there are as many positions as may be.
-	ErrTooMany = fmt.Errorf("there are %d named positions, as many as may be", maxPositions)
+	ErrTooMany = errors.New("there are as many named positions as may be")
 )
 
 // Position is a named place in EVENTS that outlasts processes: a durable consumer with explicit acknowledgement.
@@ -121,7 +122,7 @@ func (b *Bus) createPosition(ctx context.Context, s jetstream.Stream, spec Posit
 	if err != nil {
 		return nil, false, err
 	}
-	if len(all) >= maxPositions {
+	if len(all) >= maxPositions || spec.Account != "" && ownedBy(all, spec.Account) >= maxOwned {
 		return nil, false, ErrTooMany
 	}
 	if err := b.forgetGap(ctx, spec.consumer()); err != nil { // of an earlier position of this name
@@ -246,6 +247,16 @@ func positionsOf(ctx context.Context, s jetstream.Stream) (all []*jetstream.Cons
 		return nil, fmt.Errorf("list positions: %w", err)
 	}
 	return all, nil
+}
+
+// ownedBy counts the positions of an account's tokens.
+func ownedBy(all []*jetstream.ConsumerInfo, account string) (n int) {
+	for _, info := range all {
+		if info.Config.Metadata[positionAccount] == account {
+			n++
+		}
+	}
+	return n
 }
 
 func stateOf(info *jetstream.ConsumerInfo) PositionState {

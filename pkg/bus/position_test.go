@@ -300,3 +300,23 @@ func TestPullGivesBack(t *testing.T) {
 		}
 	}
 }
+
+// TestPositionsAreBounded: an account can't make so many positions that others have none.
+func TestPositionsAreBounded(t *testing.T) {
+	b := oneNode(t)
+	open := func(account string, i int) error {
+		_, err := b.OpenPosition(t.Context(), PositionSpec{PositionKey: PositionKey{Name: fmt.Sprint("p", i), Account: account}, From: 1})
+		return err
+	}
+	for i := range maxOwned {
+		if err := open("greedy", i); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := open("greedy", maxOwned); !errors.Is(err, ErrTooMany) {
+		t.Errorf("one more: %v, want ErrTooMany", err)
+	}
+	if err := errors.Join(open("greedy", 0), open("modest", 0)); err != nil {
+		t.Errorf("one that is there, and one of another account: %v", err)
+	}
+}
