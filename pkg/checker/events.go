@@ -2,15 +2,11 @@ package checker
 
 import (
 	"context"
-	"errors"
 
 	"github.com/zstats/zstats/pkg/event/eventpb"
 	"github.com/zstats/zstats/pkg/scrape"
 	"github.com/zstats/zstats/pkg/subscribe"
 )
-
-// errEnd ends the following of events from within.
-var errEnd = errors.New("all events that are kept were read")
 
 // Events reads all events that a notifier keeps up to now. Trimmed tells that there were earlier ones.
 func Events(ctx context.Context, client *subscribe.Client) (all []Notified, trimmed bool, err error) {
@@ -20,9 +16,9 @@ func Events(ctx context.Context, client *subscribe.Client) (all []Notified, trim
 			return nil
 		}
 		end = u.Started.GetNextSequence()
-		return errEnd
+		return subscribe.ErrDone
 	})
-	if !errors.Is(err, errEnd) {
+	if err != nil {
 		return nil, false, err
 	}
 	all = []Notified{}
@@ -34,11 +30,11 @@ func Events(ctx context.Context, client *subscribe.Client) (all []Notified, trim
 		case u.Event != nil:
 			all = append(all, NotifiedBy(u.Event))
 		case u.Progress != nil && u.Progress.GetNextSequence() >= end:
-			return errEnd
+			return subscribe.ErrDone
 		}
 		return nil
 	})
-	if !errors.Is(err, errEnd) {
+	if err != nil {
 		return nil, false, err
 	}
 	return all, trimmed, nil

@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"time"
 
@@ -16,7 +15,6 @@ import (
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/proto"
 
 	"github.com/zstats/zstats/pkg/event/eventpb"
 )
@@ -33,7 +31,7 @@ type Options struct {
 	MinBackoff, MaxBackoff time.Duration
 }
 
-// Client follows the events of one notifier. It holds no connection but while it follows.
+// Client follows and consumes the events of one notifier. It holds no connection but while it does.
 type Client struct {
 	o Options
 }
@@ -58,90 +56,26 @@ func New(o Options) (*Client, error) {
 	return &Client{o}, nil
 }
 
-// Update is one thing to know; one of its fields is set.
-type Update struct {
-	Event *eventpb.ScrapeWritten
-	// Gap: events may be missing.
-	Gap *eventpb.Gap
-	// Started: the subscription is in place, at first or again.
-	Started *eventpb.Started
-	// Progress: there is no further event below a sequence.
-	Progress *eventpb.Progress
-	// Lost: the subscription has ended, and there will be another attempt.
-	Lost *Lost
-}
-
-// Lost says why a subscription has ended and when the next attempt is.
-type Lost struct {
-	Err   error
-	Retry time.Duration
-}
-
-// Follow subscribes, with a nil request to everything from now on, and calls handle with each update until ctx ends, handle
-// returns an error, which Follow returns, or there is an error that no repetition cures. Before the first Started every
-// error ends it; the error wraps ErrUnreachable if nothing answers.
-func (c *Client) Follow(ctx context.Context, r *eventpb.SubscribeRequest, handle func(Update) error) error {
-	f := &following{handle: handle, request: new(eventpb.SubscribeRequest), backoff: c.o.MinBackoff}
-	proto.Merge(f.request, r)
-	for {
-		err := c.once(ctx, f)
-		switch {
-		case ctx.Err() != nil:
-			return ctx.Err()
-		case f.handled != nil:
-			return f.handled
-		case !f.everStarted || !curable(err):
-			return err
-		}
-		if f.started {
-			f.backoff, f.started = c.o.MinBackoff, false
-		}
-		wait := jitter(f.backoff)
-		f.backoff = min(2*f.backoff, c.o.MaxBackoff)
-		if err := handle(Update{Lost: &Lost{Err: err, Retry: wait}}); err != nil {
-			return err
-		}
-		if !pause(ctx, wait) {
-			return ctx.Err()
-		}
-	}
-}
-
-// once subscribes over a new connection, which does not inherit the waits of the one before, until the subscription ends.
-func (c *Client) once(ctx context.Context, f *following) error {
+// connection calls do with a notifier over a new connection, which does not inherit the waits of the one before. The error
+// names the notifier, and wraps ErrUnreachable if nothing answered.
+func (c *Client) connection(ctx context.Context, do func(context.Context, eventpb.NotifierClient) error) error {
 	d := new(dialer)
 	conn, err := grpc.NewClient(c.o.Addr, c.dialOptions(d)...)
 	if err != nil {
 		return fmt.Errorf("notifier at %s: %w", c.o.Addr, err)
 	}
 	defer conn.Close()
-	err = c.subscribe(ctx, conn, f)
-	if failed := d.failed(); failed != nil && !f.started {
-		return fmt.Errorf("%w at %s: %w", ErrUnreachable, c.o.Addr, failed)
-	}
-	return &refusal{c.o.Addr, err}
-}
-
-// subscribe takes what one subscription brings.
-func (c *Client) subscribe(ctx context.Context, conn *grpc.ClientConn, f *following) error {
 	if c.o.Token != "" {
 		ctx = metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+c.o.Token)
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	stream, err := eventpb.NewNotifierClient(conn).Subscribe(ctx, f.request)
-	if err != nil {
-		return err
+	err = do(ctx, eventpb.NewNotifierClient(conn))
+	if err == nil {
+		return nil
 	}
-	for {
-		m, err := stream.Recv()
-		if err != nil {
-			return err
-		}
-		if f.handled = f.take(m); f.handled != nil {
-			return f.handled
-		}
+	if failed := d.failed(); failed != nil {
+		return fmt.Errorf("%w at %s: %w", ErrUnreachable, c.o.Addr, failed)
 	}
+	return &refusal{c.o.Addr, err}
 }
 
 func (c *Client) dialOptions(d *dialer) []grpc.DialOption {
@@ -156,7 +90,7 @@ func (c *Client) dialOptions(d *dialer) []grpc.DialOption {
 	}
 }
 
-// refusal is the status that a subscription ended with, shown without gRPC's vocabulary.
+// refusal is the status that a call or a stream ended with, shown without gRPC's vocabulary.
 type refusal struct {
 	addr string
 	err  error
@@ -171,26 +105,9 @@ func (r *refusal) Unwrap() error { return r.err }
 // curable reports whether another attempt may succeed.
 func curable(err error) bool {
 	switch status.Code(err) {
-	case codes.InvalidArgument, codes.OutOfRange, codes.Unauthenticated, codes.PermissionDenied, codes.Unimplemented:
+	case codes.InvalidArgument, codes.OutOfRange, codes.FailedPrecondition, codes.Unauthenticated, codes.PermissionDenied, codes.Unimplemented:
 		return false
 	default:
 		return true
-	}
-}
-
-// jitter varies a wait by up to a fifth, so that clients that were cut off together don't come back together.
-func jitter(d time.Duration) time.Duration {
-	return d + time.Duration((rand.Float64()-0.5)*0.4*float64(d))
-}
-
-// pause reports whether the time passed before ctx ended.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }

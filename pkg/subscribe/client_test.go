@@ -63,8 +63,8 @@ func (s *script) Subscribe(r *eventpb.SubscribeRequest, stream grpc.ServerStream
 	return status.Error(s.steps[n].end, "the step ends")
 }
 
-// play serves a script and returns its address.
-func play(t *testing.T, s *script) string {
+// play serves a notifier that is made up and returns its address.
+func play(t *testing.T, s eventpb.NotifierServer) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -248,8 +248,9 @@ func TestNewRefuses(t *testing.T) {
 	}
 }
 
-// The notifier goes away and comes back at the same address: every event comes once, in order.
-func TestFollowsOverRestarts(t *testing.T) {
+// openBus returns a log of its own.
+func openBus(t *testing.T) *bus.Bus {
+	t.Helper()
 	server, err := bus.StartServer(t.Context(), bus.ServerOptions{Dir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
@@ -263,6 +264,12 @@ func TestFollowsOverRestarts(t *testing.T) {
 	if err := b.EnsureStreams(t.Context(), event.Topology(event.Limits{}), 8); err != nil {
 		t.Fatal(err)
 	}
+	return b
+}
+
+// The notifier goes away and comes back at the same address: every event comes once, in order.
+func TestFollowsOverRestarts(t *testing.T) {
+	b := openBus(t)
 	addr, stop := run(t, b, "127.0.0.1:0")
 	want := make([]uint64, 0, 9)
 	write := func() {
@@ -273,7 +280,7 @@ func TestFollowsOverRestarts(t *testing.T) {
 	var got []uint64
 	errEnough := errors.New("enough")
 	first := true
-	err = client(t, subscribe.Options{Addr: addr}).Follow(t.Context(), nil, func(u subscribe.Update) error {
+	err := client(t, subscribe.Options{Addr: addr}).Follow(t.Context(), nil, func(u subscribe.Update) error {
 		switch {
 		case u.Started != nil && first:
 			first = false
