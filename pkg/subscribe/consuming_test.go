@@ -3,6 +3,7 @@ package subscribe_test
 import (
 	"context"
 	"errors"
+	"io"
 	"slices"
 	"sync"
 	"testing"
@@ -249,5 +250,58 @@ func TestListAndRemovePositions(t *testing.T) {
 	stop()
 	if _, err := c.Positions(t.Context()); !errors.Is(err, subscribe.ErrUnreachable) {
 		t.Errorf("where nothing listens: %v", err)
+	}
+}
+
+// reader is a notifier that delivers one event and notes what it has read of a stream before the stream was closed.
+type reader struct {
+	eventpb.UnimplementedNotifierServer
+	mu   sync.Mutex // guards read
+	read []string
+}
+
+func (r *reader) Consume(s grpc.BidiStreamingServer[eventpb.ConsumeRequest, eventpb.ConsumeResponse]) error {
+	for _, m := range []*eventpb.ConsumeResponse{
+		{Message: &eventpb.ConsumeResponse_Opened{Opened: &eventpb.Opened{}}},
+		{Message: &eventpb.ConsumeResponse_Delivery{Delivery: &eventpb.Delivery{Event: &eventpb.ScrapeWritten{Sequence: 7}}}},
+	} {
+		if err := s.Send(m); err != nil {
+			return err
+		}
+	}
+	for {
+		m, err := s.Recv()
+		r.mu.Lock()
+		switch {
+		case m.GetOpen() != nil:
+			r.read = append(r.read, "open")
+		case m.GetAck() != nil:
+			r.read = append(r.read, "ack")
+		case errors.Is(err, io.EOF):
+			r.read = append(r.read, "end")
+			err = s.Send(new(eventpb.ConsumeResponse)) // may come when nobody wants it any more
+			r.mu.Unlock()
+			return err
+		}
+		r.mu.Unlock()
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// Consume ends when the notifier has read everything, so that whoever opens the position next finds it so.
+func TestConsumeSaysFarewell(t *testing.T) {
+	r := new(reader)
+	err := client(t, subscribe.Options{Addr: play(t, r)}).Consume(t.Context(), billing(), func(u subscribe.Update) error {
+		if u.Delivery != nil {
+			return subscribe.ErrDone
+		}
+		return nil
+	})
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err != nil || !slices.Equal(r.read, []string{"open", "ack", "end"}) {
+		t.Errorf("the notifier read %v until Consume ended with %v", r.read, err)
 	}
 }
