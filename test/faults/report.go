@@ -25,6 +25,8 @@ func (t *trial) report(r checker.Report) error {
 	all := judge.Total(t.collectors)
 	fmt.Fprintf(t.out, "\n%d requests, %d kept and sent again, %d repeated, %d answers given up, %d blobs asked for in full\n",
 		all.Requests, all.Kept, all.Repeated, all.GivenUp, all.Resent)
+	events, again, gaps := t.named.Counts()
+	fmt.Fprintf(t.out, "the consumer with a name got %d events, %d times one again, %d gaps\n", events, again, gaps)
 	fmt.Fprintf(t.out, "lost %d, duplicated %d, changed %d\n", r.Count(checker.Lost), r.Count(checker.Duplicated), r.Count(checker.Changed))
 	fmt.Fprintln(t.out, r)
 	for _, wrong := range all.Wrong {

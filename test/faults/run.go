@@ -17,6 +17,7 @@ import (
 	"github.com/zstats/zstats/pkg/checker"
 	"github.com/zstats/zstats/pkg/event"
 	"github.com/zstats/zstats/pkg/scrape"
+	"github.com/zstats/zstats/pkg/subscribe"
 	"github.com/zstats/zstats/test/disk"
 	"github.com/zstats/zstats/test/judge"
 	"github.com/zstats/zstats/test/load"
@@ -32,6 +33,7 @@ type trial struct {
 	book       *checker.Book
 	collectors []*load.Collector
 	flow       *judge.Flow
+	named      *judge.Named
 	planted    map[uint64]bool
 	done       map[kind]int
 	failures   []string
@@ -62,6 +64,7 @@ func newTrial(w *world, seed uint64, out io.Writer) *trial {
 		}))
 	}
 	t.flow = judge.NewFlow(len(names))
+	t.named = judge.NewNamed("faults", w.notifiers)
 	return t
 }
 
@@ -76,7 +79,8 @@ func (t *trial) run(ctx context.Context, steps []step, length time.Duration) err
 	watching, stopWatching := context.WithCancel(ctx)
 	defer stopWatching()
 	var running sync.WaitGroup
-	running.Go(func() { t.fail("watch events", t.flow.Watch(watching, t.w.notifier)) })
+	running.Go(func() { t.fail("watch events", t.flow.Watch(watching, t.w.notifiers[0])) })
+	running.Go(func() { t.named.Run(watching, 2) })
 	sending, stopSending := context.WithCancel(ctx)
 	defer stopSending()
 	var senders sync.WaitGroup
@@ -247,7 +251,23 @@ func (t *trial) settle(ctx context.Context) error {
 		return err
 	}
 	defer b.Close()
-	return judge.Await(ctx, patience, "no stage lags", func() error { return judge.Idle(ctx, b) })
+	if err := judge.Await(ctx, patience, "no stage lags", func() error { return judge.Idle(ctx, b) }); err != nil {
+		return err
+	}
+	return t.settleNamed(ctx)
+}
+
+// settleNamed waits until the consumer with a name has everything. What a killed notifier had delivered comes again after 30 s.
+func (t *trial) settleNamed(ctx context.Context) error {
+	client, err := subscribe.New(subscribe.Options{Addr: t.w.notifiers[0]})
+	if err != nil {
+		return err
+	}
+	all, _, err := checker.Events(ctx, client)
+	if err != nil {
+		return err
+	}
+	return judge.Await(ctx, patience, "the consumer with a name has all events", func() error { return t.named.Missing(all) })
 }
 
 // judge compares everything and prints what came of it.
@@ -257,10 +277,11 @@ func (t *trial) judge(ctx context.Context) error {
 		return err
 	}
 	defer b.Close()
-	r, err := judge.Gather(ctx, judge.Places{Bus: b, Files: os.DirFS(t.w.files()), Notifier: t.w.notifier}, t.book)
+	r, err := judge.Gather(ctx, judge.Places{Bus: b, Files: os.DirFS(t.w.files()), Notifier: t.w.notifiers[0]}, t.book)
 	if err != nil {
 		return err
 	}
+	t.fail("the consumer with a name", t.named.Untrue(r.Notified))
 	r.Planted = t.planted
 	t.reportDead(r.Dead)
 	return t.report(checker.Compare(r))

@@ -22,12 +22,12 @@ const (
 
 // world is a pipeline of real processes.
 type world struct {
-	dir      string
-	ingests  []string // addresses
-	notifier string
-	victims  map[string]victim
-	locks    map[string]*sync.Mutex // one step at a time for each victim
-	choices  []choice
+	dir       string
+	ingests   []string // addresses
+	notifiers []string
+	victims   map[string]victim
+	locks     map[string]*sync.Mutex // one step at a time for each victim
+	choices   []choice
 	// logDisk and fileDisk are small file systems that can be filled, empty if there are none.
 	logDisk, fileDisk string
 	natsURL           func() string
@@ -58,7 +58,7 @@ func singleWorld(b binaries, dir string, small bool) (*world, error) {
 	if err != nil {
 		return w, err
 	}
-	w.ingests, w.notifier = addrs[:1], addrs[1]
+	w.ingests, w.notifiers = addrs[:1], addrs[1:2]
 	args := []string{
 		"--data-dir", dir, "--ingest.addr", addrs[0], "--notifier.addr", addrs[1],
 		"--account", account + ":" + token, "--collect-self=false", "--log.format", "json",
@@ -120,7 +120,7 @@ func clusterWorld(b binaries, dir string, n size) (*world, error) {
 	if err != nil {
 		return w, err
 	}
-	w.ingests, w.notifier = addrs[:n.ingest], addrs[n.ingest]
+	w.ingests, w.notifiers = addrs[:n.ingest], addrs[n.ingest:]
 	log := []string{"--nats-url", nats.URL(), "--nats.replicas", strconv.Itoa(n.nats), "--log.format", "json"}
 	for i := range n.ingest {
 		err = errors.Join(err, w.serve(b, "ingest", i, log, "--ingest.addr", addrs[i], "--account", account+":"+token))
