@@ -60,7 +60,7 @@ Exit codes: 0 success, 1 failure, 2 wrong usage.`,
 		SilenceUsage:  true,
 	}
 	root.AddCommand(serviceCommands()...)
-	root.AddCommand(collectCommand(), tailCommand(), replayCommand(), statusCommand(), readyCommand(), checkCommand(), deadletterCommand(), configCommand(), lsCommand(), catCommand(), diffCommand())
+	root.AddCommand(collectCommand(), tailCommand(), positionsCommand(), replayCommand(), statusCommand(), readyCommand(), checkCommand(), deadletterCommand(), configCommand(), lsCommand(), catCommand(), diffCommand())
 	wrapHelp(root)
 	return root
 }

@@ -2,26 +2,19 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
-	"errors"
-	"fmt"
 	"os"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/zstats/zstats/pkg/event/eventpb"
-	"github.com/zstats/zstats/pkg/subscribe"
 	"github.com/zstats/zstats/pkg/tail"
 )
 
 // tailFlags are the flags of `zstats tail`.
 type tailFlags struct {
-	notifier     string
-	token        string
-	tls          bool
-	caFile       string
+	notifierSource
+	name         string
 	account      string
 	target       string
 	fromSequence uint64
@@ -31,8 +24,8 @@ type tailFlags struct {
 	count        int
 }
 
-// tailTokenVariable holds the token where the command line, which others can see, should not.
-const tailTokenVariable = "ZSTATS_TOKEN"
+// tailInFlight is how many events of a position are delivered and not shown yet, at most.
+const tailInFlight = 100
 
 func tailCommand() *cobra.Command {
 	var f tailFlags
@@ -43,21 +36,29 @@ func tailCommand() *cobra.Command {
 and target, samples, samples whose value was inferred, and the size of its data file. A wide terminal also shows
 the file's path below the directory of files; pipes and --json always get it, whole.
 
-When the connection is lost it connects again and goes on behind the last event shown. Ctrl-C ends it.`,
+When the connection is lost it connects again and goes on behind the last event shown. Ctrl-C ends it.
+
+With --name it shows the events of a named position, which the notifier keeps, and acknowledges each after it was shown. So it
+goes on where the last one with that name ended, at any notifier, and several share the events, each shown by one of them.
+What was not acknowledged comes again, after newer events. A position is made when its name is first used: --account
+and --target say then what it selects and must always be the same, --from-sequence or --since where it begins, else it is from now
+on. 'zstats positions' lists and removes positions.`,
 		Example: `  zstats tail
   zstats tail --account acme --target '*.node' --since 10m
-  zstats tail --from-sequence 0 --count 100 --json | jq .data_path`,
+  zstats tail --from-sequence 0 --count 100 --json | jq .data_path
+  zstats tail --name billing --account acme --count 10`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			f.fromSet = cmd.Flags().Changed("from-sequence")
+			if f.name == "" && cmd.Flags().Changed("name") {
+				return usagef("--name is empty; give a position's name, or leave it out")
+			}
 			return f.run(cmd.Context(), os.Stdout, os.Stderr, time.Now())
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&f.notifier, "notifier", "127.0.0.1:9906", "address of the notifier, HOST:PORT")
-	flags.StringVar(&f.token, "token", "", "token of an account, if the notifier asks for one; better in the environment, "+tailTokenVariable)
-	flags.BoolVar(&f.tls, "tls", false, "connect with TLS")
-	flags.StringVar(&f.caFile, "ca-file", "", "PEM file with the authorities to trust instead of the system's; implies --tls")
+	f.notifierSource.register(flags)
+	flags.StringVar(&f.name, "name", "", "go on where the position of this name is, and acknowledge what is shown")
 	flags.StringVar(&f.account, "account", "", "only this account")
 	flags.StringVar(&f.target, "target", "", "only targets that match this pattern of '*', '?' and '\\' for escapes, as '*.node'")
 	flags.Uint64Var(&f.fromSequence, "from-sequence", 0, "begin with the event of this sequence; 0 for all that is kept")
@@ -65,13 +66,14 @@ When the connection is lost it connects again and goes on behind the last event 
 	flags.BoolVar(&f.json, "json", false, "write one JSON object a line")
 	flags.IntVar(&f.count, "count", 0, "end after so many events; 0 for no end")
 	cmd.MarkFlagsMutuallyExclusive("from-sequence", "since")
+	_ = cmd.RegisterFlagCompletionFunc("name", f.completePositions) // the flag is there
 	return cmd
 }
 
 // run follows the notifier until ctx ends or the count is reached.
 func (f *tailFlags) run(ctx context.Context, out, notes *os.File, now time.Time) error {
 	if f.count < 0 {
-		return fmt.Errorf("--count is %d; give 1 or more, or 0 for no end", f.count)
+		return usagef("--count is %d; give 1 or more, or 0 for no end", f.count)
 	}
 	request, err := f.request(now)
 	if err != nil {
@@ -85,11 +87,9 @@ func (f *tailFlags) run(ctx context.Context, out, notes *os.File, now time.Time)
 	if err != nil {
 		return err
 	}
-	err = tail.Run(ctx, tail.Options{Client: client, Request: request, View: view, Notes: notes, Count: f.count})
-	if errors.Is(err, subscribe.ErrUnreachable) {
-		return fmt.Errorf("%w\nIs 'zstats run' running there? Start it, or name another address with --notifier HOST:PORT", err)
-	}
-	return err
+	return f.explain(tail.Run(ctx, tail.Options{
+		Client: client, Request: request, Position: f.position(request), View: view, Notes: notes, Count: f.count,
+	}))
 }
 
 func (f *tailFlags) request(now time.Time) (*eventpb.SubscribeRequest, error) {
@@ -100,32 +100,30 @@ func (f *tailFlags) request(now time.Time) (*eventpb.SubscribeRequest, error) {
 	case f.since != "":
 		since, err := tail.ParseSince(f.since, now)
 		if err != nil {
-			return nil, err
+			return nil, usagef("--%w", err)
 		}
 		r.From = &eventpb.SubscribeRequest_FromTimeUs{FromTimeUs: since.UnixMicro()}
 	}
 	return r, nil
 }
 
-func (f *tailFlags) client() (*subscribe.Client, error) {
-	o := subscribe.Options{Addr: f.notifier, Token: f.token}
-	if o.Token == "" {
-		o.Token = os.Getenv(tailTokenVariable)
+// position returns what to open for the events that a request asks for, or nil without --name. With --count events are
+// delivered one at a time: more than are shown would have to come again, after newer ones.
+func (f *tailFlags) position(r *eventpb.SubscribeRequest) *eventpb.OpenPosition {
+	if f.name == "" {
+		return nil
 	}
-	if f.tls || f.caFile != "" {
-		o.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
+	o := &eventpb.OpenPosition{Name: f.name, Account: r.GetAccount(), Target: r.GetTarget(), MaxInFlight: tailInFlight}
+	if f.count > 0 {
+		o.MaxInFlight = 1
 	}
-	if f.caFile != "" {
-		pem, err := os.ReadFile(f.caFile)
-		if err != nil {
-			return nil, fmt.Errorf("--ca-file: %w", err)
-		}
-		o.TLS.RootCAs = x509.NewCertPool()
-		if !o.TLS.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("--ca-file: %s holds no certificate in PEM", f.caFile)
-		}
+	switch from := r.GetFrom().(type) {
+	case *eventpb.SubscribeRequest_FromSequence:
+		o.From = &eventpb.OpenPosition_FromSequence{FromSequence: from.FromSequence}
+	case *eventpb.SubscribeRequest_FromTimeUs:
+		o.From = &eventpb.OpenPosition_FromTimeUs{FromTimeUs: from.FromTimeUs}
 	}
-	return subscribe.New(o)
+	return o
 }
 
 // view chooses how to show events. A terminal gets its columns' titles at once, so that it says something before the first

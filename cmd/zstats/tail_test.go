@@ -61,6 +61,7 @@ func TestTailRefuses(t *testing.T) {
 		{"--notifier " + free, "Is 'zstats run' running there? Start it, or name another address with --notifier HOST:PORT"},
 		{"--notifier nowhere", `notifier address "nowhere": want HOST:PORT`},
 		{"--count -1", "--count is -1"},
+		{"--name=", "--name is empty"},
 		{"--since yesterday", `since "yesterday"`},
 		{"--since 1m --from-sequence 3", "[from-sequence since]"},
 		{"--ca-file " + noCertificate, "holds no certificate in PEM"},
@@ -72,6 +73,36 @@ func TestTailRefuses(t *testing.T) {
 		cmd.SetArgs(strings.Fields(c.args))
 		if err := cmd.ExecuteContext(t.Context()); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("tail %s: %v, want %q", c.args, err, c.want)
+		}
+	}
+}
+
+// What --name asks for is what tail would show without it; with --count nothing is delivered ahead.
+func TestTailOpens(t *testing.T) {
+	for _, c := range []struct {
+		f    tailFlags
+		want *eventpb.OpenPosition
+	}{
+		{tailFlags{account: "acme"}, nil},
+		{
+			tailFlags{name: "n", account: "acme", target: "*.node"},
+			&eventpb.OpenPosition{Name: "n", Account: "acme", Target: "*.node", MaxInFlight: tailInFlight},
+		},
+		{
+			tailFlags{name: "n", fromSet: true, count: 7},
+			&eventpb.OpenPosition{Name: "n", From: &eventpb.OpenPosition_FromSequence{}, MaxInFlight: 1},
+		},
+		{
+			tailFlags{name: "n", since: "1970-01-02T00:00:00Z"},
+			&eventpb.OpenPosition{Name: "n", From: &eventpb.OpenPosition_FromTimeUs{FromTimeUs: 24 * 3600 * 1_000_000}, MaxInFlight: tailInFlight},
+		},
+	} {
+		r, err := c.f.request(time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(c.want, c.f.position(r), protocmp.Transform()); diff != "" {
+			t.Errorf("%+v (-want +got):\n%s", c.f, diff)
 		}
 	}
 }
