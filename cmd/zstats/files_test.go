@@ -239,3 +239,30 @@ func TestLsReadsLittle(t *testing.T) {
 		t.Errorf("%d scrapes are not counted in\n%s", many+1, got)
 	}
 }
+
+// TestLsOlderFiles lists a scrape of the older server, whose metadata says less.
+func TestLsOlderFiles(t *testing.T) {
+	dir := t.TempDir()
+	target := scrape.Target{Account: "acme", Name: "h:1.j"}
+	archivetest.Write(t, dir, target, 1_000_000, "up 1\n")
+	archivetest.Write(t, dir, target, 2_000_000, "up 1\n")
+	older := `{"account":"acme","type":"prometheus","iid":"h:1.j","is_compressed":true,"kvs":null,"dts":999,"olabels":null}`
+	if err := os.WriteFile(filepath.Join(dir, archive.ScrapePaths(target, 1_000_000).Metadata), []byte(older), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	f := lsFlags{filesFlags: filesFlags{files: dir}, limit: lsLimit}
+	got := show(t, 80, func(d *display) error { return f.run(d, "h:1.j", readingNow()) })
+	want := `
+TIME                        GENERATION  SAMPLES  INFERRED   SIZE
+1970-01-01 01:00:01.000000           -        -         -  199 B
+1970-01-01 01:00:02.000000     2000000        1         0  412 B
+`
+	if diff := cmp.Diff(strings.TrimPrefix(want, "\n"), got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	f.json, f.limit = true, 0
+	got = show(t, 80, func(d *display) error { return f.run(d, "h:1.j", readingNow()) })
+	if first, _, _ := strings.Cut(got, "\n"); strings.Contains(first, "generation") || strings.Contains(first, "received_us") || !strings.Contains(first, `"default_timestamp_ms":999,"data_bytes":`) {
+		t.Errorf("as JSON: %s", first)
+	}
+}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/zstats/zstats/pkg/archive"
 	"github.com/zstats/zstats/pkg/reading"
 	"github.com/zstats/zstats/pkg/table"
 	"github.com/zstats/zstats/pkg/when"
@@ -237,23 +238,43 @@ func (d *display) summary(s reading.Summary) []string {
 	return []string{strconv.Itoa(s.Scrapes), size, d.time(s.First, layout), d.time(s.Last, layout)}
 }
 
-// lsScrape is what --json says of a scrape.
+// lsScrape is what --json says of a scrape. What the files of the older server don't say is left out.
 type lsScrape struct {
-	Account       string `json:"account"`
-	Source        string `json:"source,omitempty"`
-	Target        string `json:"target"`
-	EpochUs       int64  `json:"epoch_us"`
-	ReceivedUs    int64  `json:"received_us"`
-	TimestampMs   int64  `json:"default_timestamp_ms"`
-	Generation    int64  `json:"generation"`
-	Run           int64  `json:"run"`
-	Samples       int    `json:"samples"`
-	Inferred      int    `json:"inferred"`
-	Schema        string `json:"schema"`
+	Account     string `json:"account"`
+	Source      string `json:"source,omitempty"`
+	Target      string `json:"target"`
+	EpochUs     int64  `json:"epoch_us"`
+	ReceivedUs  int64  `json:"received_us,omitempty"`
+	TimestampMs int64  `json:"default_timestamp_ms"`
+	*lsOwn
 	DataBytes     int64  `json:"data_bytes"`
 	MetadataBytes int64  `json:"metadata_bytes"`
 	Data          string `json:"data_path"`
 	Metadata      string `json:"metadata_path"`
+}
+
+// lsOwn is what only zstats' own files say.
+type lsOwn struct {
+	Generation int64  `json:"generation"`
+	Run        int64  `json:"run"`
+	Samples    int    `json:"samples"`
+	Inferred   int    `json:"inferred"`
+	Schema     string `json:"schema"`
+}
+
+func lsOwnOf(m *archive.Metadata) *lsOwn {
+	if m.Older() {
+		return nil
+	}
+	return &lsOwn{Generation: m.Generation, Run: m.Run, Samples: m.Samples, Inferred: m.Inferred, Schema: m.Schema.String()}
+}
+
+// cells are generation, samples and inferred samples in a table.
+func (o *lsOwn) cells() []string {
+	if o == nil {
+		return []string{"-", "-", "-"}
+	}
+	return []string{strconv.FormatInt(o.Generation, 10), strconv.Itoa(o.Samples), strconv.Itoa(o.Inferred)}
 }
 
 func (f *lsFlags) scrapes(d *display, tree reading.Tree, target reading.Target, r reading.Range) error {
@@ -278,10 +299,8 @@ func (f *lsFlags) scrapes(d *display, tree reading.Tree, target reading.Target, 
 	}
 	rows := make([][]string, len(scrapes))
 	for i, s := range scrapes {
-		m := s.Metadata
-		rows[i] = []string{
-			d.time(s.Epoch, when.Layout), strconv.FormatInt(m.Generation, 10), strconv.Itoa(m.Samples), strconv.Itoa(m.Inferred), table.Size(uint64(s.Sizes.Total())),
-		}
+		rows[i] = append([]string{d.time(s.Epoch, when.Layout)}, lsOwnOf(s.Metadata).cells()...)
+		rows[i] = append(rows[i], table.Size(uint64(s.Sizes.Total())))
 	}
 	if older > 0 {
 		if err := d.note("%d older not shown; --limit 0 shows all", older); err != nil {
@@ -307,8 +326,7 @@ func (f *lsFlags) scrapesJSON(d *display, tree reading.Tree, target reading.Targ
 			m := s.Metadata
 			if err := table.JSON(d.out, lsScrape{
 				Account: target.Account, Source: target.Source, Target: target.Target.Name, EpochUs: s.Epoch, ReceivedUs: m.Received, TimestampMs: m.Time,
-				Generation: m.Generation, Run: m.Run, Samples: m.Samples, Inferred: m.Inferred, Schema: m.Schema.String(),
-				DataBytes: s.Sizes.Data, MetadataBytes: s.Sizes.Metadata, Data: s.Paths.Data, Metadata: s.Paths.Metadata,
+				lsOwn: lsOwnOf(m), DataBytes: s.Sizes.Data, MetadataBytes: s.Sizes.Metadata, Data: s.Paths.Data, Metadata: s.Paths.Metadata,
 			}); err != nil {
 				return err
 			}

@@ -68,6 +68,10 @@ func (m *Metadata) SameScrape(o *Metadata) bool {
 	return m.Target == o.Target && m.Run == o.Run && m.Generation == o.Generation && m.Time == o.Time
 }
 
+// Older reports whether the file is one of the older server, which knew neither generation, run, times of arrival, numbers of
+// samples nor schema: they are zero then.
+func (m *Metadata) Older() bool { return m.Schema == (scrape.Hash{}) }
+
 // Append appends the metadata as one line of JSON. The same metadata always gives the same bytes, those that encoding/json
 // gives without escaping for HTML.
 func (m *Metadata) Append(dst []byte) []byte {
