@@ -8,6 +8,8 @@ BUF         := github.com/bufbuild/buf/cmd/buf@v1.75.0
 KUSTOMIZE   := sigs.k8s.io/kustomize/kustomize/v5@v5.8.1
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.7.0
 FUZZTIME    ?= 30s
+# The protobuf compiler that examples/python is generated with, Debian 12's.
+PROTOC      := libprotoc 3.21.12
 
 # The image's name and tags, and the authorities that it trusts.
 IMAGE           ?= zstats/zstats
@@ -15,10 +17,10 @@ TAGS            ?= $(VERSION) latest
 CA_CERTIFICATES ?= /etc/ssl/certs/ca-certificates.crt
 
 .DEFAULT_GOAL := help
-.PHONY: help run build image test test-race test-faults test-cluster test-stack kubernetes lint fmt bench bench-go fuzz proto clean
+.PHONY: help run build image test test-race test-faults test-cluster test-stack kubernetes lint fmt bench bench-go fuzz proto examples-proto clean
 
 help: ## Show this list.
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 run: build ## Run the whole pipeline on this machine, data in ./data; ARGS are passed on.
 	./bin/zstats run $(ARGS)
@@ -78,6 +80,14 @@ fuzz: ## Fuzz each target for FUZZTIME.
 proto: ## Generate the protobuf code anew.
 	$(GO) run $(BUF) lint
 	$(GO) run $(BUF) generate
+	@if [ "$$(protoc --version 2>/dev/null)" = '$(PROTOC)' ] && command -v grpc_python_plugin >/dev/null; then $(MAKE) examples-proto; \
+	else echo "examples/python is left as it is: 'make examples-proto' says what it needs"; fi
+
+examples-proto: ## Generate the protobuf code of examples/python anew.
+	@if [ "$$(protoc --version 2>/dev/null)" != '$(PROTOC)' ] || ! command -v grpc_python_plugin >/dev/null; then \
+	echo "this needs protoc, $(PROTOC), and grpc_python_plugin; Debian 12: apt-get install protobuf-compiler-grpc"; exit 1; fi
+	protoc -Iproto --python_out=examples/python --grpc_python_out=examples/python \
+	  --plugin=protoc-gen-grpc_python="$$(command -v grpc_python_plugin)" zstats/v1/notifier.proto
 
 clean: ## Remove what was built.
 	rm -rf bin

@@ -66,6 +66,10 @@ func TestImports(t *testing.T) {
 				t.Errorf("%s imports %s: services import pkg, never each other", p.ImportPath, own)
 			case top == "pkg" && inside && importedTop != "pkg":
 				t.Errorf("%s imports %s: pkg imports nothing above it", p.ImportPath, own)
+			case top == "examples" && inside && own != "pkg/event/eventpb":
+				t.Errorf("%s imports %s: an example is a program of somebody else, who has the definitions alone", p.ImportPath, own)
+			case inside && importedTop == "examples" && top != "examples":
+				t.Errorf("%s imports %s: examples are for users", p.ImportPath, own)
 			case strings.HasPrefix(imported, "github.com/nats-io/") && p.ImportPath != "pkg/bus":
 				t.Errorf("%s imports %s: only pkg/bus uses NATS", p.ImportPath, imported)
 			case slices.Contains(pure, p.ImportPath) && slices.Contains(effects, imported):
