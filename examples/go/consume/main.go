@@ -28,10 +28,7 @@ type options struct {
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	err := run(ctx, os.Args[1:])
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-	case err != nil:
+	if err := run(ctx, os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, "consume:", err)
 		os.Exit(1)
 	}
@@ -59,7 +56,7 @@ func run(ctx context.Context, args []string) error {
 
 func parse(args []string) (options, error) {
 	o := options{token: os.Getenv("ZSTATS_TOKEN")}
-	f := flag.NewFlagSet("consume", flag.ContinueOnError)
+	f := flag.NewFlagSet("consume", flag.ExitOnError)
 	f.StringVar(&o.notifier, "notifier", "127.0.0.1:9906", "notifier, `HOST:PORT`; a token that it asks for is taken from the variable ZSTATS_TOKEN")
 	f.BoolVar(&o.tls, "tls", false, "connect with TLS")
 	f.StringVar(&o.caFile, "ca-file", "", "PEM `file` with the authorities to trust instead of the system's; implies --tls")
@@ -72,9 +69,8 @@ func parse(args []string) (options, error) {
 	f.StringVar(&o.journal, "journal", "journal.jsonl", "`file` of results; members on one machine share it")
 	f.StringVar(&o.metric, "metric", "go_goroutines", "metric whose first value to note")
 	f.BoolVar(&o.skipMissing, "skip-missing", false, "note scrapes whose files were removed, and go on; otherwise a missing file ends the program")
-	switch err := f.Parse(args); {
-	case err != nil:
-		return o, err
+	_ = f.Parse(args) // an error ends the process
+	switch {
 	case f.NArg() > 0:
 		return o, fmt.Errorf("unknown argument %q", f.Arg(0))
 	case o.name == "":
