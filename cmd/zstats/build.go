@@ -54,7 +54,11 @@ func (p *process) buildAll() error {
 	if err != nil {
 		return err
 	}
-	last := slices.Concat([]actor{{"assembler", a.Run}, {"writer", w.Run}, {"notifier", n.Run}}, keepers, old)
+	pushers, err := p.pushers(p.settings.files())
+	if err != nil {
+		return err
+	}
+	last := slices.Concat([]actor{{"assembler", a.Run}, {"writer", w.Run}, {"notifier", n.Run}}, keepers, old, pushers)
 	p.phases = append(p.phases, in.front(), in.appenders, last)
 	p.introduce(in.service.Addr(), n.Addr())
 	return nil
@@ -108,7 +112,11 @@ func (p *process) buildNotifier() error {
 	if err != nil {
 		return err
 	}
-	p.phases = append(p.phases, []actor{{"notifier", n.Run}})
+	pushers, err := p.pushers("")
+	if err != nil {
+		return err
+	}
+	p.phases = append(p.phases, append([]actor{{"notifier", n.Run}}, pushers...))
 	return nil
 }
 

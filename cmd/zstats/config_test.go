@@ -79,7 +79,13 @@ func TestConfigCheck(t *testing.T) {
 
 func TestConfigCheckLegacy(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "stats.json")
-	text := "{\n\"stats.http_port\": 9905,\n\"stats.reqs_dir\": \"/var/lib/stats\",\n\"zvcacher.cache_bkts\": 1\n}\n"
+	text := `{
+"stats.http_port": 9905,
+"stats.reqs_dir": "/var/lib/stats",
+"zvcacher.cache_bkts": 1,
+"bridger.notify_stingest": 1, "stats.stingest_host": "learner", "stats.stingest_port": 5300, "stats.stingest_timeout": 360
+}
+`
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -88,7 +94,15 @@ func TestConfigCheckLegacy(t *testing.T) {
 		t.Errorf("%v\n%s", err, out)
 	}
 	out, err = runConfig(t, "show", "--legacy-config", file)
-	if err != nil || !strings.Contains(out, "/var/lib/stats") || !strings.Contains(out, file+":2") {
-		t.Errorf("%v\n%s", err, out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"files-dir /var/lib/stats " + file + ":3", "notifier.push.address learner:5300 " + file + ":5",
+		"notifier.push.timeout 6m0s " + file + ":5", "notifier.push.concurrency 512 default",
+	} {
+		if !strings.Contains(strings.Join(strings.Fields(out), " "), want) {
+			t.Errorf("no line %q in:\n%s", want, out)
+		}
 	}
 }

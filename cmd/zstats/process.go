@@ -179,6 +179,9 @@ func (p *process) connect(ctx context.Context) error {
 	if err == nil {
 		p.marks, err = b.Bucket(ctx, event.ResyncBucket, s.marksAge())
 	}
+	if err == nil {
+		err = s.push.openPosition(ctx, b)
+	}
 	if err != nil {
 		b.Close()
 		return err

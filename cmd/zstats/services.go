@@ -178,6 +178,9 @@ subscriber.`,
 			if s.notifierRequireToken && len(s.accounts) == 0 && s.accountFile == "" {
 				return fmt.Errorf("notifier.require-token lets nobody in without accounts: name some with --account or --account-file")
 			}
+			if s.push.address != "" && s.push.root == "" {
+				return fmt.Errorf("notifier.push.root is missing: name the writers' directory of files as the downstream service sees it")
+			}
 			return firstError(needNATS(s), s.validateNotifier())
 		},
 		build: (*process).buildNotifier,

@@ -49,6 +49,7 @@ type settings struct {
 	notifierAddr         string
 	notifierTLS          keyFiles
 	notifierRequireToken bool
+	push                 pushSettings
 
 	assemblerCache size
 	assemblerBatch int
@@ -121,6 +122,7 @@ func notifierFlags(s *settings, f *pflag.FlagSet) {
 	f.StringVar(&s.notifierTLS.cert, "notifier.tls-cert", "", "PEM file with the notifier's certificate, for TLS; read again when it changes")
 	f.StringVar(&s.notifierTLS.key, "notifier.tls-key", "", "PEM file with the key of the notifier's certificate")
 	f.BoolVar(&s.notifierRequireToken, "notifier.require-token", false, "let only subscribers with an account's token in, each to the events of its account")
+	s.push.register(f)
 }
 
 func workerFlags(s *settings, f *pflag.FlagSet) {
@@ -206,7 +208,7 @@ func (s *settings) validateIngest() error {
 }
 
 func (s *settings) validateNotifier() error {
-	return firstError(hostPort("notifier.addr", s.notifierAddr), s.notifierTLS.validate("notifier"))
+	return firstError(hostPort("notifier.addr", s.notifierAddr), s.notifierTLS.validate("notifier"), s.push.validate())
 }
 
 func hostPort(name, addr string) error {

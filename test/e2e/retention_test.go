@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -116,8 +117,13 @@ func TestRetention(t *testing.T) {
 	checkCommand(t, 0, "60 removed by retention", "--files", files, "--nats-url", nats.URL(), "--retention")
 }
 
-// says reports whether the metrics of a service have a line.
-func says(t *testing.T, s *harness.Service, line string) error {
+// measured is a process that exports metrics.
+type measured interface {
+	Metrics(context.Context) (string, error)
+}
+
+// says reports whether the metrics of a process have a line.
+func says(t *testing.T, s measured, line string) error {
 	t.Helper()
 	text, err := s.Metrics(t.Context())
 	if err != nil {

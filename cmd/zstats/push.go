@@ -1,0 +1,68 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/zstats/zstats/notifier/push"
+)
+
+// pushSettings say which downstream service is told of each scrape, and how.
+type pushSettings struct {
+	address     string
+	timeout     time.Duration
+	concurrency int
+	root        string
+}
+
+func (s *pushSettings) register(f *pflag.FlagSet) {
+	f.StringVar(&s.address, "notifier.push.address", "", "service stingestproto.StatsIngestSvc to call for each scrape, HOST:PORT; none if empty")
+	f.DurationVar(&s.timeout, "notifier.push.timeout", time.Minute, "how long one call of that service may take, up to an hour")
+	f.IntVar(&s.concurrency, "notifier.push.concurrency", 512, "most calls of that service at one time")
+	f.StringVar(&s.root, "notifier.push.root", "", "directory of the files as that service sees it; empty for the one of 'zstats run' itself")
+}
+
+func (s *pushSettings) validate() error {
+	if s.address == "" {
+		return nil
+	}
+	if err := push.Validate(s.address, s.timeout, s.concurrency); err != nil {
+		return fmt.Errorf("notifier.push.%w", err)
+	}
+	return nil
+}
+
+// openPosition makes the position of what is pushed, if that is wanted and it is missing: before anything can be written.
+func (s *pushSettings) openPosition(ctx context.Context, log push.Log) error {
+	if s.address == "" {
+		return nil
+	}
+	_, err := push.OpenPosition(ctx, log)
+	return err
+}
+
+// pushers returns what calls the downstream service, if there is one; files is the directory of files, if this process knows it.
+func (p *process) pushers(files string) ([]actor, error) {
+	s := p.settings.push
+	if s.address == "" {
+		return nil, nil
+	}
+	o := push.Options{
+		Addr: s.address, Log: p.bus, Root: s.root, Timeout: s.timeout, Concurrency: s.concurrency, Logger: p.log, Registerer: p.registry,
+	}
+	if o.Root == "" {
+		var err error
+		if o.Root, err = filepath.Abs(files); err != nil {
+			return nil, err
+		}
+	}
+	pusher, err := push.New(o)
+	if err != nil {
+		return nil, fmt.Errorf("push: %w", err)
+	}
+	return []actor{{"push", pusher.Run}}, nil
+}
