@@ -28,12 +28,11 @@ type downstream struct {
 
 	t    *testing.T
 	addr string
+	held chan struct{} // calls are not answered until it is closed; nil holds none
 
-	mu    sync.Mutex // guards what follows
-	taken map[string]*stingestproto.StatsIngestRequest
-	// held calls are not answered until it is closed; nil holds none. called counts them.
-	held   chan struct{}
-	called int
+	mu      sync.Mutex // guards what follows
+	taken   map[string]*stingestproto.StatsIngestRequest
+	waiting int // calls that are held
 }
 
 func newDownstream(t *testing.T) *downstream {
@@ -68,21 +67,47 @@ func (d *downstream) start() (stop func()) {
 
 // Ingest implements the service: it takes everything.
 func (d *downstream) Ingest(ctx context.Context, r *stingestproto.StatsIngestRequest) (*stingestproto.StatsIngestResponse, error) {
-	d.mu.Lock()
-	d.called++
-	held := d.held
-	d.mu.Unlock()
-	if held != nil {
-		select {
-		case <-held:
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
+	if err := d.wait(ctx); err != nil {
+		return nil, err
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.taken[r.GetDFpath()] = r
 	return &stingestproto.StatsIngestResponse{}, nil
+}
+
+// wait waits while calls are held, or until the caller is gone.
+func (d *downstream) wait(ctx context.Context) error {
+	if d.held == nil {
+		return nil
+	}
+	d.count(1)
+	defer d.count(-1)
+	select {
+	case <-d.held:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (d *downstream) count(change int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.waiting += change
+}
+
+// waitHeld waits until n calls are held.
+func (d *downstream) waitHeld(n int) {
+	d.t.Helper()
+	waitFor(d.t, fmt.Sprintf("%d calls are held", n), func() error {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if d.waiting != n {
+			return fmt.Errorf("%d are", d.waiting)
+		}
+		return nil
+	})
 }
 
 // all returns what was taken, by data file.
@@ -249,11 +274,10 @@ func TestPushShared(t *testing.T) {
 	start("assembler")
 	start("writer", "--data-dir", data)
 	ship(t, addrs[0], newWireTarget("a:1.j", 1), 40)
-	waitFor(t, "both have calls under way", func() error {
-		return errors.Join(says(t, notifiers[0], "zstats_push_calls_in_flight 4"), says(t, notifiers[1], "zstats_push_calls_in_flight 4"))
-	})
+	d.waitHeld(8)
 	notifiers[0].Kill()
+	d.waitHeld(4)
 	close(d.held)
-	d.waitTaken(40) // those of the one that was killed after half a minute
+	d.waitTaken(40) // what the one that was killed had comes last, after half a minute
 	d.check(told(t, filepath.Join(data, "files"), "/mnt/stats"))
 }
