@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/url"
+	"strconv"
 	"testing"
 	"time"
 
@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap/zaptest"
 
 	"github.com/zstats/zstats/pkg/event"
+	"github.com/zstats/zstats/test/freeaddr"
 )
 
 func TestMain(m *testing.M) {
@@ -79,14 +80,20 @@ func ensure(t *testing.T, b *Bus) {
 // cluster returns a bus on three servers in this process, each syncing every write.
 func cluster(t *testing.T) *Bus {
 	t.Helper()
+	addrs, err := freeaddr.Loopback(3)
+	if err != nil {
+		t.Fatal(err)
+	}
 	routes := make([]*url.URL, 3)
-	ports := make([]int, 3)
-	for i := range ports {
-		ports[i] = freePort(t)
-		routes[i] = &url.URL{Scheme: "nats-route", Host: fmt.Sprintf("127.0.0.1:%d", ports[i])}
+	for i, addr := range addrs {
+		routes[i] = &url.URL{Scheme: "nats-route", Host: addr}
 	}
 	var nodes []*server.Server
-	for i, port := range ports {
+	for i := range addrs {
+		port, err := strconv.Atoi(routes[i].Port())
+		if err != nil {
+			t.Fatal(err)
+		}
 		s, err := server.NewServer(&server.Options{
 			ServerName: fmt.Sprintf("node-%d", i),
 			Host:       "127.0.0.1", Port: server.RANDOM_PORT,
@@ -108,16 +115,6 @@ func cluster(t *testing.T) *Bus {
 		}
 	}
 	return open(t, Options{URL: nodes[0].ClientURL(), Replicas: 3})
-}
-
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
 }
 
 // eventually tries until check returns nil.

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/zstats/zstats/test/freeaddr"
 	"github.com/zstats/zstats/test/harness"
 )
 
@@ -39,7 +40,7 @@ func startCluster(ctx context.Context, binary, natsBinary, dir string, servers, 
 		return c, err
 	}
 	c.log = []string{"--nats-url", c.nats.URL(), "--nats.replicas", strconv.Itoa(servers), "--log.level", "warn"}
-	addrs, err := harness.FreeAddrs(1)
+	addrs, err := freeaddr.Loopback(1)
 	if err != nil {
 		return c, err
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/zstats/zstats/pkg/checker"
 	"github.com/zstats/zstats/test/corpus"
+	"github.com/zstats/zstats/test/freeaddr"
 	"github.com/zstats/zstats/test/harness"
 )
 
@@ -314,7 +315,7 @@ func TestNamedMoves(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(nats.Kill)
-	addrs, err := harness.FreeAddrs(3)
+	addrs, err := freeaddr.Loopback(3)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,6 +19,7 @@ import (
 
 	"github.com/zstats/zstats/pkg/archive"
 	"github.com/zstats/zstats/pkg/event/stingestproto"
+	"github.com/zstats/zstats/test/freeaddr"
 	"github.com/zstats/zstats/test/harness"
 )
 
@@ -37,7 +38,7 @@ type downstream struct {
 
 func newDownstream(t *testing.T) *downstream {
 	t.Helper()
-	addrs, err := harness.FreeAddrs(1)
+	addrs, err := freeaddr.Loopback(1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -261,7 +262,7 @@ func TestPushShared(t *testing.T) {
 		}
 		return s
 	}
-	addrs, err := harness.FreeAddrs(1)
+	addrs, err := freeaddr.Loopback(1)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/zstats/zstats/pkg/archive"
 	"github.com/zstats/zstats/pkg/checker"
+	"github.com/zstats/zstats/test/freeaddr"
 	"github.com/zstats/zstats/test/harness"
 )
 
@@ -23,7 +24,7 @@ func TestRetention(t *testing.T) {
 	}
 	t.Cleanup(nats.Kill)
 	data := t.TempDir()
-	addrs, err := harness.FreeAddrs(2)
+	addrs, err := freeaddr.Loopback(2)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/zstats/zstats/pkg/checker"
+	"github.com/zstats/zstats/test/freeaddr"
 	"github.com/zstats/zstats/test/harness"
 )
 
@@ -20,7 +21,7 @@ func TestServicesAlone(t *testing.T) {
 	}
 	t.Cleanup(nats.Kill)
 	data := t.TempDir()
-	addrs, err := harness.FreeAddrs(4)
+	addrs, err := freeaddr.Loopback(4)
 	if err != nil {
 		t.Fatal(err)
 	}

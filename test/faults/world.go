@@ -12,6 +12,7 @@ import (
 	"sync"
 
 	"github.com/zstats/zstats/test/disk"
+	"github.com/zstats/zstats/test/freeaddr"
 	"github.com/zstats/zstats/test/harness"
 )
 
@@ -54,7 +55,7 @@ type binaries struct{ zstats, nats string }
 // singleWorld is `zstats run`. With small it has small disks of its own, which takes root.
 func singleWorld(b binaries, dir string, small bool) (*world, error) {
 	w := newWorld(dir)
-	addrs, err := harness.FreeAddrs(2)
+	addrs, err := freeaddr.Loopback(2)
 	if err != nil {
 		return w, err
 	}
@@ -116,7 +117,7 @@ func clusterWorld(b binaries, dir string, n size) (*world, error) {
 		w.choices = append(w.choices, choice{killAll, "nats", 5})
 	}
 	w.natsURL = nats.URL
-	addrs, err := harness.FreeAddrs(n.ingest + n.notifier)
+	addrs, err := freeaddr.Loopback(n.ingest + n.notifier)
 	if err != nil {
 		return w, err
 	}

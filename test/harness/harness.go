@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -14,6 +13,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/zstats/zstats/test/freeaddr"
 )
 
 // Build compiles the package at path, relative to the module's root, into dir and returns the binary's path. The flags are for
@@ -27,20 +28,6 @@ func Build(ctx context.Context, dir, path string, flags ...string) (string, erro
 		return "", fmt.Errorf("build %s: %w\n%s", path, err, out)
 	}
 	return binary, nil
-}
-
-// FreeAddrs returns n loopback addresses that nothing listens on.
-func FreeAddrs(n int) ([]string, error) {
-	addrs := make([]string, n)
-	for i := range addrs {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, err
-		}
-		defer l.Close() // only at the end, so that all differ
-		addrs[i] = l.Addr().String()
-	}
-	return addrs, nil
 }
 
 // Process is a running command.
@@ -149,7 +136,7 @@ func StartZstats(ctx context.Context, binary, dir string, args ...string) (*Zsta
 
 // NewZstats chooses free ports for a `zstats run` with its data in dir, which Restart then starts.
 func NewZstats(dir string) (*Zstats, error) {
-	addrs, err := FreeAddrs(3)
+	addrs, err := freeaddr.Loopback(3)
 	if err != nil {
 		return nil, err
 	}

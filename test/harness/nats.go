@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/zstats/zstats/test/freeaddr"
 )
 
 // natsModule is the server's command; go.mod says which version.
@@ -41,7 +43,7 @@ type Node struct {
 
 // StartNATS runs n servers on free ports, with their data below dir, and waits until JetStream can be used.
 func StartNATS(ctx context.Context, binary, dir string, n int) (*NATS, error) {
-	addrs, err := FreeAddrs(3 * n)
+	addrs, err := freeaddr.Loopback(3 * n)
 	if err != nil {
 		return nil, err
 	}

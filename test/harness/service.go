@@ -3,6 +3,8 @@ package harness
 import (
 	"context"
 	"errors"
+
+	"github.com/zstats/zstats/test/freeaddr"
 )
 
 // Service is a running subcommand of zstats that serves until it is stopped.
@@ -15,7 +17,7 @@ type Service struct {
 
 // StartService runs a subcommand with its admin server on a free port. It may not be ready yet.
 func StartService(binary, subcommand string, args ...string) (*Service, error) {
-	addrs, err := FreeAddrs(1)
+	addrs, err := freeaddr.Loopback(1)
 	if err != nil {
 		return nil, err
 	}

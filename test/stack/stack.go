@@ -11,7 +11,7 @@ import (
 	"syscall"
 
 	"github.com/zstats/zstats/pkg/bus"
-	"github.com/zstats/zstats/test/harness"
+	"github.com/zstats/zstats/test/freeaddr"
 )
 
 const (
@@ -35,7 +35,7 @@ func newStack(ctx context.Context, dir, tag string) (*stack, error) {
 	if err != nil {
 		return nil, err
 	}
-	addrs, err := harness.FreeAddrs(2)
+	addrs, err := freeaddr.Loopback(2)
 	if err != nil {
 		return nil, err
 	}
