@@ -114,7 +114,7 @@ func TestMembersShare(t *testing.T) {
 func TestPositionRefusals(t *testing.T) {
 	b := openBus(t)
 	c := dial(t, serve(t, Options{Log: b}))
-	consume(t, c, &eventpb.OpenPosition{Name: "p", Account: "acme"})
+	member, _ := consume(t, c, &eventpb.OpenPosition{Name: "p", Account: "acme"})
 	for _, c2 := range []struct {
 		open *eventpb.OpenPosition
 		code codes.Code
@@ -141,8 +141,19 @@ func TestPositionRefusals(t *testing.T) {
 	if err != nil || len(list.GetPositions()) != 1 || list.GetPositions()[0].GetAccount() != "acme" {
 		t.Errorf("positions are %v, %v", list, err)
 	}
+	until(t, "the member waits", func() bool {
+		list, err := client.ListPositions(t.Context(), &eventpb.ListPositionsRequest{})
+		return err == nil && list.GetPositions()[0].GetWaiting() == 1
+	})
+	_, err = client.RemovePosition(t.Context(), &eventpb.RemovePositionRequest{Name: "p"})
+	if status.Code(err) != codes.FailedPrecondition {
+		t.Errorf("a position with a member is removed with %v, want FailedPrecondition", err)
+	}
 	if _, err := client.RemovePosition(t.Context(), &eventpb.RemovePositionRequest{Name: "p", Force: true}); err != nil {
 		t.Error(err)
+	}
+	if m, err := member.Recv(); status.Code(err) != codes.Aborted || !strings.Contains(err.Error(), "was removed") {
+		t.Errorf("the member of a removed position gets %v, %v, want Aborted", m, err)
 	}
 	_, err = client.RemovePosition(t.Context(), &eventpb.RemovePositionRequest{Name: "p"})
 	if status.Code(err) != codes.NotFound {

@@ -60,7 +60,7 @@ type running struct {
 func quick() pace {
 	return pace{
 		watch: 10 * time.Millisecond, verify: 5 * time.Millisecond, idle: 20 * time.Millisecond, grace: 200 * time.Millisecond,
-		keep: 10 * time.Millisecond, positions: 10 * time.Millisecond,
+		keep: 10 * time.Millisecond, positions: 10 * time.Millisecond, lookAgain: 10 * time.Millisecond,
 	}
 }
 

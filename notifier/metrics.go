@@ -61,7 +61,7 @@ func counter(name, help string) prometheus.Counter {
 // endCodes are the codes with which a stream may end.
 func endCodes() []codes.Code {
 	return []codes.Code{
-		codes.OK, codes.Canceled, codes.FailedPrecondition, codes.DeadlineExceeded, codes.InvalidArgument, codes.OutOfRange, codes.Unauthenticated,
+		codes.OK, codes.Aborted, codes.Canceled, codes.FailedPrecondition, codes.DeadlineExceeded, codes.InvalidArgument, codes.OutOfRange, codes.Unauthenticated,
 		codes.PermissionDenied, codes.ResourceExhausted, codes.Unavailable, codes.Internal,
 	}
 }

@@ -28,12 +28,13 @@ type pace struct {
 	// must be well below the 30 s that the log waits.
 	keep      time.Duration
 	positions time.Duration // between two looks at the named positions, for the metrics
+	lookAgain time.Duration // between two looks at whether a position has members; another fraction of a second than they wait
 }
 
 func defaultPace() pace {
 	return pace{
 		watch: time.Second, verify: time.Second, idle: 10 * time.Second, grace: 2 * time.Second,
-		keep: 10 * time.Second, positions: 10 * time.Second,
+		keep: 10 * time.Second, positions: 10 * time.Second, lookAgain: 200 * time.Millisecond,
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -16,8 +17,11 @@ import (
 
 // endOf returns what a stream of a position ends with: nothing is wrong when its consumer has closed it.
 func endOf(err error) error {
-	if errors.Is(err, io.EOF) {
+	switch {
+	case errors.Is(err, io.EOF):
 		return nil
+	case errors.Is(err, bus.ErrRemoved):
+		return status.Errorf(codes.Aborted, "%v: opening it again makes it anew", err)
 	}
 	return err
 }
@@ -78,21 +82,47 @@ func (n *Notifier) RemovePosition(ctx context.Context, r *eventpb.RemovePosition
 	if g != (account.Grant{}) {
 		key.Account, key.Source = g.Account, g.Source
 	}
-	all, err := n.positions(ctx, g)
-	if err != nil {
+	if err := n.mayRemove(ctx, g, key, r.GetForce()); err != nil {
 		return nil, err
 	}
-	for _, p := range all {
-		if p.PositionKey != key {
-			continue
-		}
-		if p.Waiting > 0 && !r.GetForce() {
-			return nil, status.Errorf(codes.FailedPrecondition, "%d members of position %s wait for events: stop them first, or force it", p.Waiting, key.Name)
-		}
-		if err := n.log.RemovePosition(ctx, key); err != nil {
-			return nil, n.status(ctx, err)
-		}
-		return new(eventpb.RemovePositionResponse), nil
+	if err := n.log.RemovePosition(ctx, key); err != nil {
+		return nil, n.status(ctx, err)
 	}
-	return nil, status.Errorf(codes.NotFound, "there is no position %s", key.Name)
+	return new(eventpb.RemovePositionResponse), nil
+}
+
+// mayRemove reports why a position may not be removed, or nil.
+func (n *Notifier) mayRemove(ctx context.Context, g account.Grant, key bus.PositionKey, force bool) error {
+	// A member asks for events once a second, and for a moment in between it doesn't seem to wait: so look twice.
+	for again := range 2 {
+		all, err := n.positions(ctx, g)
+		if err != nil {
+			return err
+		}
+		i := slices.IndexFunc(all, func(p bus.PositionState) bool { return p.PositionKey == key })
+		switch {
+		case i < 0:
+			return status.Errorf(codes.NotFound, "there is no position %s", key.Name)
+		case force:
+			return nil
+		case all[i].Waiting > 0:
+			return status.Errorf(codes.FailedPrecondition, "members of position %s wait for events: stop them first, or force it", key.Name)
+		}
+		if again == 0 && !pause(ctx, n.pace.lookAgain) {
+			return status.FromContextError(ctx.Err()).Err()
+		}
+	}
+	return nil
+}
+
+// pause reports whether the time passed before ctx ended.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }

@@ -258,6 +258,7 @@ zstats_notifier_lag_sequences 0
 zstats_notifier_subscribers %d
 # HELP zstats_notifier_subscriptions_ended_total Streams of subscribers and members of positions that ended, by gRPC status code; Canceled and OK are consumers that left.
 # TYPE zstats_notifier_subscriptions_ended_total counter
+zstats_notifier_subscriptions_ended_total{code="Aborted"} 0
 zstats_notifier_subscriptions_ended_total{code="Canceled"} %d
 zstats_notifier_subscriptions_ended_total{code="DeadlineExceeded"} 0
 zstats_notifier_subscriptions_ended_total{code="FailedPrecondition"} 0

@@ -87,7 +87,7 @@ func (p *Pusher) Run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			break
 		}
-		p.sampled.Warn("pushing has paused: the log can't be read, or the position was removed; trying again", zap.Error(err))
+		p.sampled.Warn("pushing has paused and begins again", zap.Error(err))
 		pause(ctx, p.pace.reopen)
 	}
 	return p.conn.Close()

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/zstats/zstats/pkg/event"
@@ -57,12 +58,14 @@ type PositionSpec struct {
 	From uint64
 }
 
-// Errors of opening a position.
+// Errors of positions.
 var (
 	// ErrOther: the position exists and selects something else.
 	ErrOther = errors.New("the position selects other events")
 	// ErrTooMany: there are as many positions as may be.
 	ErrTooMany = errors.New("there are as many named positions as may be")
+	// ErrRemoved: somebody has removed the position.
+	ErrRemoved = errors.New("the position was removed")
 )
 
 // Position is a named place in EVENTS that outlasts processes: a durable consumer with explicit acknowledgement.
@@ -150,7 +153,8 @@ func (s PositionSpec) config() jetstream.ConsumerConfig {
 }
 
 // Pull calls take with up to n events as they come, for a second at most. Events are durable when they are taken. It does not end
-// early, lest events are lost to this member until ackWait has passed; once ctx has ended, what still comes is given back.
+// early, lest events are lost to this member until ackWait has passed; once ctx has ended, what still comes is given back. It is an
+// ErrRemoved once the position is gone.
 func (p *Position) Pull(ctx context.Context, n int, take func(Delivered)) error {
 	bound, l, release, err := p.bus.bind(context.WithoutCancel(ctx))
 	if err != nil {
@@ -179,7 +183,21 @@ func (p *Position) Pull(ctx context.Context, n int, take func(Delivered)) error 
 		}
 		take(d)
 	}
-	return batch.Error()
+	return p.pulled(bound, batch.Error())
+}
+
+// pulled explains the error of a pull. Of a position that was removed before the pull, nobody answers; that may have other reasons.
+func (p *Position) pulled(ctx context.Context, err error) error {
+	if errors.Is(err, nats.ErrNoResponders) {
+		_, found := p.stream.Consumer(ctx, p.consumer.CachedInfo().Name)
+		if errors.Is(found, jetstream.ErrConsumerNotFound) {
+			err = found
+		}
+	}
+	if errors.Is(err, jetstream.ErrConsumerDeleted) || errors.Is(err, jetstream.ErrConsumerNotFound) {
+		return ErrRemoved
+	}
+	return err
 }
 
 // PositionState is how far a position has come.

@@ -49,12 +49,13 @@ type NotifierClient interface {
 	// before is told as a Gap.
 	//
 	// Statuses are those of Subscribe; besides, FAILED_PRECONDITION means that the position selects other events than were asked
-	// for, and DEADLINE_EXCEEDED that an event was not acknowledged in time. It was given to another member.
+	// for, DEADLINE_EXCEEDED that an event was not acknowledged in time (it was given to another member), and ABORTED that somebody
+	// has removed the position: who opens it again makes it anew.
 	Consume(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ConsumeRequest, ConsumeResponse], error)
 	// ListPositions returns the named positions of the caller's token; all of them where no token is asked for.
 	ListPositions(ctx context.Context, in *ListPositionsRequest, opts ...grpc.CallOption) (*ListPositionsResponse, error)
 	// RemovePosition forgets a named position. NOT_FOUND if there is none, FAILED_PRECONDITION while it has members that wait for
-	// events, unless it is forced: then the members' streams end, and one that opens the position again makes it anew.
+	// events, unless it is forced: then the members' streams end with ABORTED.
 	RemovePosition(ctx context.Context, in *RemovePositionRequest, opts ...grpc.CallOption) (*RemovePositionResponse, error)
 }
 
@@ -140,12 +141,13 @@ type NotifierServer interface {
 	// before is told as a Gap.
 	//
 	// Statuses are those of Subscribe; besides, FAILED_PRECONDITION means that the position selects other events than were asked
-	// for, and DEADLINE_EXCEEDED that an event was not acknowledged in time. It was given to another member.
+	// for, DEADLINE_EXCEEDED that an event was not acknowledged in time (it was given to another member), and ABORTED that somebody
+	// has removed the position: who opens it again makes it anew.
 	Consume(grpc.BidiStreamingServer[ConsumeRequest, ConsumeResponse]) error
 	// ListPositions returns the named positions of the caller's token; all of them where no token is asked for.
 	ListPositions(context.Context, *ListPositionsRequest) (*ListPositionsResponse, error)
 	// RemovePosition forgets a named position. NOT_FOUND if there is none, FAILED_PRECONDITION while it has members that wait for
-	// events, unless it is forced: then the members' streams end, and one that opens the position again makes it anew.
+	// events, unless it is forced: then the members' streams end with ABORTED.
 	RemovePosition(context.Context, *RemovePositionRequest) (*RemovePositionResponse, error)
 	mustEmbedUnimplementedNotifierServer()
 }

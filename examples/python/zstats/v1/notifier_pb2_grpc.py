@@ -63,7 +63,8 @@ class NotifierServicer(object):
         before is told as a Gap.
 
         Statuses are those of Subscribe; besides, FAILED_PRECONDITION means that the position selects other events than were asked
-        for, and DEADLINE_EXCEEDED that an event was not acknowledged in time. It was given to another member.
+        for, DEADLINE_EXCEEDED that an event was not acknowledged in time (it was given to another member), and ABORTED that somebody
+        has removed the position: who opens it again makes it anew.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -78,7 +79,7 @@ class NotifierServicer(object):
 
     def RemovePosition(self, request, context):
         """RemovePosition forgets a named position. NOT_FOUND if there is none, FAILED_PRECONDITION while it has members that wait for
-        events, unless it is forced: then the members' streams end, and one that opens the position again makes it anew.
+        events, unless it is forced: then the members' streams end with ABORTED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
