@@ -13,7 +13,6 @@ import (
 
 	"github.com/zstats/zstats/pkg/checker"
 	"github.com/zstats/zstats/test/corpus"
-	"github.com/zstats/zstats/test/freeaddr"
 	"github.com/zstats/zstats/test/harness"
 )
 
@@ -310,36 +309,17 @@ func TestNamedTokens(t *testing.T) {
 
 // TestNamedMoves has a position go on at another notifier: when its member moves, and when the notifier is killed.
 func TestNamedMoves(t *testing.T) {
-	nats, err := harness.StartNATS(t.Context(), natsBinary, t.TempDir(), 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(nats.Kill)
-	addrs, err := freeaddr.Loopback(3)
-	if err != nil {
-		t.Fatal(err)
-	}
-	start := func(subcommand string, args ...string) *harness.Service {
-		t.Helper()
-		s, err := harness.StartService(zstatsBinary, subcommand, append([]string{"--nats-url", nats.URL()}, args...)...)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { s.Kill() })
-		return s
-	}
-	first := start("notifier", "--notifier.addr", addrs[0])
-	for _, s := range []*harness.Service{
+	t.Parallel() // most of it is waiting
+	s := newSite(t)
+	addrs := freeAddrs(t, 3)
+	first := s.start("notifier", "--notifier.addr", addrs[0])
+	s.ready(
 		first,
-		start("notifier", "--notifier.addr", addrs[1]),
-		start("ingest", "--ingest.addr", addrs[2], "--account", account+":"+token),
-		start("assembler"),
-		start("writer", "--data-dir", t.TempDir()),
-	} {
-		if err := s.WaitReady(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-	}
+		s.start("notifier", "--notifier.addr", addrs[1]),
+		s.start("ingest", "--ingest.addr", addrs[2], "--account", account+":"+token),
+		s.start("assembler"),
+		s.start("writer", "--data-dir", t.TempDir()),
+	)
 	one, two := notifierClient{t: t, addr: addrs[0]}, notifierClient{t: t, addr: addrs[1]}
 	target := newWireTarget("a:1.j", 1)
 	all := ship(t, addrs[2], target, 4)

@@ -15,7 +15,6 @@ import (
 	"github.com/zstats/zstats/pkg/event/eventpb"
 	"github.com/zstats/zstats/pkg/subscribe"
 	"github.com/zstats/zstats/test/corpus"
-	"github.com/zstats/zstats/test/freeaddr"
 	"github.com/zstats/zstats/test/harness"
 )
 
@@ -115,10 +114,7 @@ func series(n int, value float64) []byte {
 // startExporter runs a node exporter and returns its URL.
 func startExporter(t *testing.T) string {
 	t.Helper()
-	addrs, err := freeaddr.Loopback(1)
-	if err != nil {
-		t.Fatal(err)
-	}
+	addrs := freeAddrs(t, 1)
 	p, err := harness.Start(exporterBinary, "--web.listen-address="+addrs[0])
 	if err != nil {
 		t.Fatal(err)

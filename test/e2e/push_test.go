@@ -19,7 +19,6 @@ import (
 
 	"github.com/zstats/zstats/pkg/archive"
 	"github.com/zstats/zstats/pkg/event/stingestproto"
-	"github.com/zstats/zstats/test/freeaddr"
 	"github.com/zstats/zstats/test/harness"
 )
 
@@ -38,10 +37,7 @@ type downstream struct {
 
 func newDownstream(t *testing.T) *downstream {
 	t.Helper()
-	addrs, err := freeaddr.Loopback(1)
-	if err != nil {
-		t.Fatal(err)
-	}
+	addrs := freeAddrs(t, 1)
 	return &downstream{t: t, addr: addrs[0], taken: make(map[string]*stingestproto.StatsIngestRequest)}
 }
 
@@ -184,7 +180,7 @@ func olderConfig(t *testing.T, dir, service string) string {
 
 // TestPush runs zstats by a configuration of the older server. The service that it notifies is away at first, and while zstats is killed.
 func TestPush(t *testing.T) {
-	t.Parallel() // most of it is waiting for the log to give again what the killed process had
+	t.Parallel() // most of it is waiting
 	d := newDownstream(t)
 	files := t.TempDir()
 	z, err := harness.NewZstats(t.TempDir())
@@ -244,36 +240,17 @@ func TestPush(t *testing.T) {
 
 // TestPushShared has two notifiers share the calls, and kills one of them in the middle of its own.
 func TestPushShared(t *testing.T) {
-	t.Parallel() // as TestPush
-	nats, err := harness.StartNATS(t.Context(), natsBinary, t.TempDir(), 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(nats.Kill)
-	start := func(subcommand string, args ...string) *harness.Service {
-		t.Helper()
-		s, err := harness.StartService(zstatsBinary, subcommand, append([]string{"--nats-url", nats.URL()}, args...)...)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(s.Kill)
-		if err := s.WaitReady(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		return s
-	}
-	addrs, err := freeaddr.Loopback(1)
-	if err != nil {
-		t.Fatal(err)
-	}
+	t.Parallel() // most of it is waiting
+	s := newSite(t)
+	addrs := freeAddrs(t, 1)
 	data, d := t.TempDir(), newDownstream(t)
 	push := []string{"--notifier.addr", "127.0.0.1:0", "--notifier.push.address", d.addr, "--notifier.push.root", "/mnt/stats", "--notifier.push.concurrency", "4"}
 	d.held = make(chan struct{})
 	d.start()
-	notifiers := []*harness.Service{start("notifier", push...), start("notifier", push...)}
-	start("ingest", "--ingest.addr", addrs[0], "--account", account+":"+token)
-	start("assembler")
-	start("writer", "--data-dir", data)
+	notifiers := []*harness.Service{s.run("notifier", push...), s.run("notifier", push...)}
+	s.run("ingest", "--ingest.addr", addrs[0], "--account", account+":"+token)
+	s.run("assembler")
+	s.run("writer", "--data-dir", data)
 	ship(t, addrs[0], newWireTarget("a:1.j", 1), 40)
 	d.waitHeld(8)
 	notifiers[0].Kill()

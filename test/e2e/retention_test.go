@@ -12,43 +12,24 @@ import (
 
 	"github.com/zstats/zstats/pkg/archive"
 	"github.com/zstats/zstats/pkg/checker"
-	"github.com/zstats/zstats/test/freeaddr"
 	"github.com/zstats/zstats/test/harness"
 )
 
 // TestRetention runs two writers that remove old files on one directory, and kills the one that does so.
 func TestRetention(t *testing.T) {
-	nats, err := harness.StartNATS(t.Context(), natsBinary, t.TempDir(), 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(nats.Kill)
+	t.Parallel() // most of it is waiting
+	s := newSite(t)
 	data := t.TempDir()
-	addrs, err := freeaddr.Loopback(2)
-	if err != nil {
-		t.Fatal(err)
-	}
-	start := func(subcommand string, args ...string) *harness.Service {
-		t.Helper()
-		s, err := harness.StartService(zstatsBinary, subcommand, append([]string{"--nats-url", nats.URL()}, args...)...)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(s.Kill)
-		if err := s.WaitReady(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		return s
-	}
+	addrs := freeAddrs(t, 2)
 	old := []string{
 		"--data-dir", data, "--retention.account", account + ":age=1s", "--retention.grace", "0s", "--retention.interval", "50ms",
 	}
-	start("ingest", "--ingest.addr", addrs[0], "--account", account+":"+token)
-	start("assembler")
-	start("notifier", "--notifier.addr", addrs[1])
-	writers := []*harness.Service{start("writer", old...)}
+	s.run("ingest", "--ingest.addr", addrs[0], "--account", account+":"+token)
+	s.run("assembler")
+	s.run("notifier", "--notifier.addr", addrs[1])
+	writers := []*harness.Service{s.run("writer", old...)}
 	waitFor(t, "the first writer removes", func() error { return says(t, writers[0], "zstats_retention_active 1") })
-	writers = append(writers, start("writer", old...))
+	writers = append(writers, s.run("writer", old...))
 
 	w := wire{t, addrs[0], checker.NewBook()}
 	files := filepath.Join(data, "files")
@@ -114,8 +95,8 @@ func TestRetention(t *testing.T) {
 	if left, err := os.ReadDir(filepath.Join(files, archive.TempDir)); err != nil || len(left) > 0 {
 		t.Errorf("temporary files: %v, %v", left, err)
 	}
-	checkCommand(t, 1, "not written", "--files", files, "--nats-url", nats.URL())
-	checkCommand(t, 0, "60 removed by retention", "--files", files, "--nats-url", nats.URL(), "--retention")
+	checkCommand(t, 1, "not written", "--files", files, "--nats-url", s.nats.URL())
+	checkCommand(t, 0, "60 removed by retention", "--files", files, "--nats-url", s.nats.URL(), "--retention")
 }
 
 // measured is a process that exports metrics.

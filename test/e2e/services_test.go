@@ -12,42 +12,78 @@ import (
 	"github.com/zstats/zstats/test/harness"
 )
 
-// TestServicesAlone runs each service as a process of its own, two of each, on an external NATS server. A collector alternates
-// between the two ingests, requests are repeated at the other one, and one worker of each stage is killed in the middle.
-func TestServicesAlone(t *testing.T) {
+// site is a NATS server, and services on it that are processes of their own.
+type site struct {
+	t    *testing.T
+	nats *harness.NATS
+}
+
+func newSite(t *testing.T) site {
+	t.Helper()
 	nats, err := harness.StartNATS(t.Context(), natsBinary, t.TempDir(), 1)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(nats.Kill)
-	data := t.TempDir()
-	addrs, err := freeaddr.Loopback(4)
+	return site{t, nats}
+}
+
+// start runs a service, which may not be ready yet.
+func (s site) start(subcommand string, args ...string) *harness.Service {
+	s.t.Helper()
+	p, err := harness.StartService(zstatsBinary, subcommand, append([]string{"--nats-url", s.nats.URL()}, args...)...)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { p.Kill() }) // it may be another process by then
+	return p
+}
+
+// ready waits until services are.
+func (s site) ready(services ...*harness.Service) {
+	s.t.Helper()
+	for _, p := range services {
+		if err := p.WaitReady(s.t.Context()); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+}
+
+// run runs a service and waits until it is ready.
+func (s site) run(subcommand string, args ...string) *harness.Service {
+	s.t.Helper()
+	p := s.start(subcommand, args...)
+	s.ready(p)
+	return p
+}
+
+// freeAddrs returns addresses for services.
+func freeAddrs(t *testing.T, n int) []string {
+	t.Helper()
+	addrs, err := freeaddr.Loopback(n)
 	if err != nil {
 		t.Fatal(err)
 	}
-	start := func(subcommand string, args ...string) *harness.Service {
-		t.Helper()
-		s, err := harness.StartService(zstatsBinary, subcommand, append([]string{"--nats-url", nats.URL()}, args...)...)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { s.Kill() })
-		return s
-	}
+	return addrs
+}
+
+// TestServicesAlone runs each service as a process of its own, two of each, on an external NATS server. A collector alternates
+// between the two ingests, requests are repeated at the other one, and one worker of each stage is killed in the middle.
+func TestServicesAlone(t *testing.T) {
+	t.Parallel() // most of it is waiting
+	s := newSite(t)
+	data := t.TempDir()
+	addrs := freeAddrs(t, 4)
 	var services []*harness.Service
 	for i := range 2 {
 		services = append(services,
-			start("ingest", "--ingest.addr", addrs[i], "--account", account+":"+token),
-			start("assembler"),
-			start("writer", "--data-dir", data),
-			start("notifier", "--notifier.addr", addrs[2+i]),
+			s.start("ingest", "--ingest.addr", addrs[i], "--account", account+":"+token),
+			s.start("assembler"),
+			s.start("writer", "--data-dir", data),
+			s.start("notifier", "--notifier.addr", addrs[2+i]),
 		)
 	}
-	for _, s := range services {
-		if err := s.WaitReady(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-	}
+	s.ready(services...)
 
 	book := checker.NewBook()
 	ingests := []wire{{t, addrs[0], book}, {t, addrs[1], book}}
