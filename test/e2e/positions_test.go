@@ -31,7 +31,9 @@ func TestRetentionWaits(t *testing.T) {
 		return nil
 	}
 	held := func(n int) func() error {
-		return func() error { return says(t, z, fmt.Sprintf("zstats_retention_held_scrapes{account=%q} %d", account, n)) }
+		return func() error {
+			return says(t, z, fmt.Sprintf("zstats_retention_held_scrapes{account=%q} %d", account, n))
+		}
 	}
 	made := func(name string) {
 		t.Helper()
