@@ -1,7 +1,6 @@
 package main
 
 import (
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,6 +11,7 @@ import (
 	"google.golang.org/protobuf/testing/protocmp"
 
 	"github.com/zstats/zstats/pkg/event/eventpb"
+	"github.com/zstats/zstats/test/freeaddr"
 )
 
 func TestTailAsks(t *testing.T) {
@@ -46,12 +46,7 @@ func TestTailAsks(t *testing.T) {
 }
 
 func TestTailRefuses(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	free := l.Addr().String()
-	l.Close()
+	free := freeaddr.One(t)
 	noCertificate := filepath.Join(t.TempDir(), "ca.pem")
 	if err := os.WriteFile(noCertificate, []byte("x"), 0o600); err != nil {
 		t.Fatal(err)

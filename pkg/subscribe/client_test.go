@@ -23,6 +23,7 @@ import (
 	"github.com/zstats/zstats/pkg/event/eventpb"
 	"github.com/zstats/zstats/pkg/scrape"
 	"github.com/zstats/zstats/pkg/subscribe"
+	"github.com/zstats/zstats/test/freeaddr"
 )
 
 func TestMain(m *testing.M) {
@@ -205,13 +206,8 @@ func TestFirstErrorEnds(t *testing.T) {
 			t.Errorf("%v: got %v", code, err)
 		}
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := l.Addr().String()
-	l.Close()
-	err = client(t, subscribe.Options{Addr: addr}).Follow(t.Context(), nil, fail(t))
+	addr := freeaddr.One(t)
+	err := client(t, subscribe.Options{Addr: addr}).Follow(t.Context(), nil, fail(t))
 	if !errors.Is(err, subscribe.ErrUnreachable) || !strings.Contains(err.Error(), addr) {
 		t.Errorf("where nothing listens: %v", err)
 	}
@@ -270,7 +266,7 @@ func openBus(t *testing.T) *bus.Bus {
 // The notifier goes away and comes back at the same address: every event comes once, in order.
 func TestFollowsOverRestarts(t *testing.T) {
 	b := openBus(t)
-	addr, stop := run(t, b, "127.0.0.1:0")
+	addr, stop := run(t, b, freeaddr.One(t))
 	want := make([]uint64, 0, 9)
 	write := func() {
 		for range 3 {

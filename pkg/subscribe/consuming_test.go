@@ -15,6 +15,7 @@ import (
 
 	"github.com/zstats/zstats/pkg/event/eventpb"
 	"github.com/zstats/zstats/pkg/subscribe"
+	"github.com/zstats/zstats/test/freeaddr"
 )
 
 // billing opens a position, one event at a time, so that nobody else is given what it doesn't take.
@@ -91,7 +92,7 @@ func TestConsumeInterrupted(t *testing.T) {
 // The notifier goes away and comes back at the same address: every event comes, and none that was acknowledged comes again.
 func TestConsumesOverRestarts(t *testing.T) {
 	b := openBus(t)
-	addr, stop := run(t, b, "127.0.0.1:0")
+	addr, stop := run(t, b, freeaddr.One(t))
 	var want, got []uint64
 	for range 3 {
 		want = append(want, appendEvent(t, b))
@@ -231,7 +232,7 @@ func TestConsumeAcknowledges(t *testing.T) {
 
 func TestListAndRemovePositions(t *testing.T) {
 	b := openBus(t)
-	addr, stop := run(t, b, "127.0.0.1:0")
+	addr, stop := run(t, b, freeaddr.One(t))
 	c := client(t, subscribe.Options{Addr: addr})
 	if _, err := takeSomeOpened(t, c, billing()); err != nil {
 		t.Fatal(err)

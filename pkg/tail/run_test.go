@@ -19,6 +19,7 @@ import (
 	"github.com/zstats/zstats/pkg/scrape"
 	"github.com/zstats/zstats/pkg/subscribe"
 	"github.com/zstats/zstats/pkg/tail"
+	"github.com/zstats/zstats/test/freeaddr"
 )
 
 func TestMain(m *testing.M) {
@@ -141,7 +142,7 @@ func (a *answering) Write(p []byte) (int, error) {
 
 func TestRunOverARestart(t *testing.T) {
 	b := openBus(t)
-	addr, stop := serve(t, b, "127.0.0.1:0")
+	addr, stop := serve(t, b, freeaddr.One(t))
 	publish(t, b)
 	var out bytes.Buffer
 	seen := 0
@@ -193,9 +194,7 @@ func TestRunEnds(t *testing.T) {
 	if !errors.Is(err, broken) {
 		t.Errorf("when nothing can be written: %v", err)
 	}
-	l, stop := serve(t, b, "127.0.0.1:0")
-	stop()
-	err = tail.Run(t.Context(), tail.Options{Client: client(t, l), View: view, Notes: new(bytes.Buffer)})
+	err = tail.Run(t.Context(), tail.Options{Client: client(t, freeaddr.One(t)), View: view, Notes: new(bytes.Buffer)})
 	if !errors.Is(err, subscribe.ErrUnreachable) {
 		t.Errorf("where nothing listens: %v", err)
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"testing"
 )
 
 // Ports from first to last are below those that systems give by themselves, to connections and to listeners that ask for any. So nobody
@@ -23,6 +24,16 @@ func Loopback(n int) ([]string, error) {
 		addrs[i] = l.Addr().String()
 	}
 	return addrs, nil
+}
+
+// One returns such an address for a test.
+func One(t testing.TB) string {
+	t.Helper()
+	addrs, err := Loopback(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return addrs[0]
 }
 
 // listen listens on a port by chance.
