@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/keepalive"
 
 	"github.com/zstats/zstats/pkg/bus"
 	pb "github.com/zstats/zstats/pkg/event/stingestproto"
@@ -65,7 +66,11 @@ func New(o Options) (*Pusher, error) {
 	}
 	connect := grpc.ConnectParams{Backoff: backoff.DefaultConfig, MinConnectTimeout: 10 * time.Second}
 	connect.Backoff.MaxDelay = 5 * time.Second // the gate has pauses of its own
-	p.conn, err = grpc.NewClient(o.Addr, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithConnectParams(connect))
+	// Pings are as rare as any server allows. What counts is the timeout, after which the system gives up a connection whose other
+	// side no longer acknowledges what is sent: else calls would run into it for a quarter of an hour.
+	alive := keepalive.ClientParameters{Time: 6 * time.Minute, Timeout: 20 * time.Second}
+	p.conn, err = grpc.NewClient(o.Addr, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithConnectParams(connect),
+		grpc.WithKeepaliveParams(alive))
 	if err != nil {
 		return nil, err
 	}
