@@ -239,7 +239,7 @@ func (m *member) ack(sequence uint64) error {
 // run sends events until the stream ends.
 func (m *member) run(ctx context.Context) error {
 	if err := m.tellGap(ctx); err != nil {
-		return endOf(err)
+		return endOf(ctx, err)
 	}
 	keep := time.NewTicker(min(m.keepEvery, m.timeout))
 	defer keep.Stop()
@@ -256,7 +256,7 @@ func (m *member) run(ctx context.Context) error {
 			err = context.Cause(ctx)
 		}
 		if err != nil {
-			return endOf(err)
+			return endOf(ctx, err)
 		}
 	}
 }

@@ -6,7 +6,9 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/prometheus/common/expfmt"
@@ -15,6 +17,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/zstats/zstats/pkg/account"
+	"github.com/zstats/zstats/pkg/bus"
 	"github.com/zstats/zstats/pkg/event/eventpb"
 )
 
@@ -111,9 +114,27 @@ func TestMembersShare(t *testing.T) {
 	}
 }
 
+// betweenPulls is a log whose next look at positions comes when no member waits, because each is about to ask for events again.
+type betweenPulls struct {
+	*bus.Bus
+	between atomic.Bool
+}
+
+func (b *betweenPulls) Positions(ctx context.Context) ([]bus.PositionState, error) {
+	all, err := b.Bus.Positions(ctx)
+	if b.between.Swap(false) {
+		for i := range all {
+			all[i].Waiting = 0
+		}
+	}
+	return all, err
+}
+
 func TestPositionRefusals(t *testing.T) {
-	b := openBus(t)
-	c := dial(t, serve(t, Options{Log: b}))
+	log := &betweenPulls{Bus: openBus(t)}
+	pace := quick()
+	pace.positions = time.Hour // others don't look
+	c := dial(t, serveAt(t, pace, Options{Log: log}))
 	member, _ := consume(t, c, &eventpb.OpenPosition{Name: "p", Account: "acme"})
 	for _, c2 := range []struct {
 		open *eventpb.OpenPosition
@@ -145,8 +166,9 @@ func TestPositionRefusals(t *testing.T) {
 		list, err := client.ListPositions(t.Context(), &eventpb.ListPositionsRequest{})
 		return err == nil && list.GetPositions()[0].GetWaiting() == 1
 	})
+	log.between.Store(true)
 	_, err = client.RemovePosition(t.Context(), &eventpb.RemovePositionRequest{Name: "p"})
-	if status.Code(err) != codes.FailedPrecondition {
+	if status.Code(err) != codes.FailedPrecondition || log.between.Load() {
 		t.Errorf("a position with a member is removed with %v, want FailedPrecondition", err)
 	}
 	if _, err := client.RemovePosition(t.Context(), &eventpb.RemovePositionRequest{Name: "p", Force: true}); err != nil {
@@ -158,6 +180,23 @@ func TestPositionRefusals(t *testing.T) {
 	_, err = client.RemovePosition(t.Context(), &eventpb.RemovePositionRequest{Name: "p"})
 	if status.Code(err) != codes.NotFound {
 		t.Errorf("a removed position is removed with %v, want NotFound", err)
+	}
+}
+
+// A stream ends with what ended it, also while the log is asked for gaps.
+func TestEndsWhileAsking(t *testing.T) {
+	b := openBus(t)
+	pace := quick()
+	pace.keep = time.Nanosecond // it asks all the time
+	c := dial(t, serveAt(t, pace, Options{Log: b}))
+	closed, _ := consume(t, c, &eventpb.OpenPosition{Name: "closed"})
+	leave(t, closed)
+	removed, _ := consume(t, c, &eventpb.OpenPosition{Name: "removed"})
+	if err := b.RemovePosition(t.Context(), bus.PositionKey{Name: "removed"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := removed.Recv(); status.Code(err) != codes.Aborted {
+		t.Errorf("the member of a removed position gets %v, want Aborted", err)
 	}
 }
 

@@ -214,7 +214,8 @@ func positionsRmCommand() *cobra.Command {
 		Use:   "rm NAME",
 		Short: "Remove a position",
 		Long: `Remove a position. Nothing is asked, and what it had not acknowledged is forgotten; a consumer that opens it later makes it
-anew. While members wait for its events it is not removed, unless it is forced: their streams end then.`,
+anew. While members wait for its events it is not removed, unless it is forced: then they are told so, and make it anew as they
+connect again.`,
 		Example: `  zstats positions rm billing
   zstats positions rm billing --owner-account acme --force`,
 		Args: cobra.ExactArgs(1),

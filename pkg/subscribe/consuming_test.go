@@ -3,6 +3,7 @@ package subscribe_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"sync"
@@ -227,6 +228,40 @@ func TestConsumeAcknowledges(t *testing.T) {
 	defer d.mu.Unlock()
 	if !slices.Equal(d.acks, []uint64{5, 7}) {
 		t.Errorf("acknowledged %d, want the gap's end, 5, and 7", d.acks)
+	}
+}
+
+// A consumer whose position somebody removes is told so, and goes on with the position as it is made anew.
+func TestConsumeRemoved(t *testing.T) {
+	b := openBus(t)
+	addr, _ := run(t, b, "127.0.0.1:0")
+	c := client(t, subscribe.Options{Addr: addr})
+	appendEvent(t, b)
+	var got []string
+	err := c.Consume(t.Context(), billing(), func(u subscribe.Update) error {
+		switch {
+		case u.Opened != nil:
+			got = append(got, fmt.Sprintf("opened, new %v", u.Opened.GetCreated()))
+		case u.Delivery != nil:
+			got = append(got, fmt.Sprintf("event %d", u.Delivery.GetEvent().GetSequence()))
+			if len(got) > 2 {
+				return subscribe.ErrDone
+			}
+			return c.RemovePosition(t.Context(), &eventpb.RemovePositionRequest{Name: "billing", Force: true})
+		case u.Lost != nil:
+			got = append(got, u.Lost.Err.Error())
+			if status.Code(u.Lost.Err) != codes.Aborted {
+				t.Errorf("lost with %v, want Aborted", status.Code(u.Lost.Err))
+			}
+		}
+		return nil
+	})
+	want := []string{
+		"opened, new true", "event 1", "notifier at " + addr + ": the position was removed: opening it again makes it anew",
+		"opened, new true", "event 1",
+	}
+	if diff := cmp.Diff(want, got); diff != "" || err != nil {
+		t.Errorf("%v; updates (-want +got):\n%s", err, diff)
 	}
 }
 

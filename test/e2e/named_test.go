@@ -255,14 +255,11 @@ func namedCommands(t *testing.T, c notifierClient) {
 	c.refused(`there is no position "step"; there are: steps`, "positions", "show", "step")
 	c.refused(`the position selects other events`, "tail", "--name", "steps", "--account", "other")
 
-	// Two, because a member that asks again does not wait for a moment.
-	waiting := []*harness.Process{c.member("temporary"), c.member("temporary")}
-	c.waitMembers("temporary", 2)
+	m := c.member("temporary")
+	c.waitMembers("temporary", 1)
 	c.refused("stop them first, or give --force", "positions", "rm", "temporary")
-	for _, m := range waiting {
-		if err := m.Stop(10 * time.Second); err != nil {
-			t.Errorf("tail, at SIGTERM: %v\n%s", err, m.Output())
-		}
+	if err := m.Stop(10 * time.Second); err != nil {
+		t.Errorf("tail, at SIGTERM: %v\n%s", err, m.Output())
 	}
 	if text := c.run("positions", "rm", "temporary"); !strings.HasPrefix(text, "position temporary is removed") {
 		t.Errorf("positions rm says:\n%s", text)
