@@ -4,11 +4,12 @@ import (
 	"testing"
 
 	"github.com/zstats/zstats/pkg/bus"
+	"github.com/zstats/zstats/pkg/bus/bustest"
 )
 
 // BenchmarkSubscription reads a full stream through one subscription: an operation is one event.
 func BenchmarkSubscription(b *testing.B) {
-	log := openBus(b)
+	log := bustest.Open(b)
 	c := dial(b, serveAt(b, defaultPace(), Options{Log: log}))
 	const kept = 20_000
 	a := target("acme", "192.168.120.51:9100.node")

@@ -20,6 +20,7 @@ import (
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/status"
 
+	"github.com/zstats/zstats/pkg/bus/bustest"
 	"github.com/zstats/zstats/pkg/event/eventpb"
 )
 
@@ -79,7 +80,7 @@ func withRoots(pool *x509.CertPool) grpc.DialOption {
 func TestTLS(t *testing.T) {
 	files := newPair(t)
 	first := files.renew(t, 1)
-	b := openBus(t)
+	b := bustest.Open(t)
 	n := serve(t, Options{Log: b, CertFile: files.cert, KeyFile: files.key})
 	s, _ := subscribe(t, dial(t, n, withRoots(first)), &eventpb.SubscribeRequest{})
 

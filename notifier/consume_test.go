@@ -18,6 +18,7 @@ import (
 
 	"github.com/zstats/zstats/pkg/account"
 	"github.com/zstats/zstats/pkg/bus"
+	"github.com/zstats/zstats/pkg/bus/bustest"
 	"github.com/zstats/zstats/pkg/event/eventpb"
 )
 
@@ -62,7 +63,7 @@ func ack(t *testing.T, s consumer, sequences ...uint64) {
 
 // A position goes on at another notifier, with what was not acknowledged.
 func TestPositionGoesOn(t *testing.T) {
-	b := openBus(t)
+	b := bustest.Open(t)
 	one, two := serve(t, Options{Log: b}), serve(t, Options{Log: b})
 	publish(t, b, repeat(target("acme", "a.j"), 6)...)
 	open := &eventpb.OpenPosition{Name: "billing", From: &eventpb.OpenPosition_FromSequence{}}
@@ -92,7 +93,7 @@ func TestPositionGoesOn(t *testing.T) {
 
 // Two members share the events, and one gets what the other had when it left.
 func TestMembersShare(t *testing.T) {
-	b := openBus(t)
+	b := bustest.Open(t)
 	c := dial(t, serve(t, Options{Log: b}))
 	open := &eventpb.OpenPosition{Name: "share", From: &eventpb.OpenPosition_FromSequence{}, MaxInFlight: 2}
 	first, _ := consume(t, c, open)
@@ -131,7 +132,7 @@ func (b *betweenPulls) Positions(ctx context.Context) ([]bus.PositionState, erro
 }
 
 func TestPositionRefusals(t *testing.T) {
-	log := &betweenPulls{Bus: openBus(t)}
+	log := &betweenPulls{Bus: bustest.Open(t)}
 	pace := quick()
 	pace.positions = time.Hour // others don't look
 	c := dial(t, serveAt(t, pace, Options{Log: log}))
@@ -185,7 +186,7 @@ func TestPositionRefusals(t *testing.T) {
 
 // A stream ends with what ended it, also while the log is asked for gaps.
 func TestEndsWhileAsking(t *testing.T) {
-	b := openBus(t)
+	b := bustest.Open(t)
 	pace := quick()
 	pace.keep = time.Nanosecond // it asks all the time
 	c := dial(t, serveAt(t, pace, Options{Log: b}))
@@ -229,7 +230,7 @@ func leave(t *testing.T, s consumer) {
 
 // What was removed while nobody consumed is told to each stream of the position, until one has acknowledged it.
 func TestPositionIsToldOfAGap(t *testing.T) {
-	b := openBus(t)
+	b := bustest.Open(t)
 	n := serve(t, Options{Log: b})
 	c := dial(t, n)
 	open := &eventpb.OpenPosition{Name: "away", Account: "acme", From: &eventpb.OpenPosition_FromSequence{}}
@@ -276,7 +277,7 @@ func TestPositionIsToldOfAGap(t *testing.T) {
 
 // A member that is at work learns of a gap too.
 func TestGapUnderAMember(t *testing.T) {
-	b := openBus(t)
+	b := bustest.Open(t)
 	c := dial(t, serve(t, Options{Log: b}))
 	s, _ := consume(t, c, &eventpb.OpenPosition{Name: "slow", From: &eventpb.OpenPosition_FromSequence{}, MaxInFlight: 1})
 	publish(t, b, repeat(target("acme", "a.j"), 3)...)
@@ -292,7 +293,7 @@ func TestGapUnderAMember(t *testing.T) {
 
 // An event that its member doesn't acknowledge in time ends the member's stream, and goes to another one.
 func TestAckTimeout(t *testing.T) {
-	b := openBus(t)
+	b := bustest.Open(t)
 	c := dial(t, serve(t, Options{Log: b}))
 	publish(t, b, repeat(target("acme", "a.j"), 2)...)
 	open := &eventpb.OpenPosition{Name: "stuck", From: &eventpb.OpenPosition_FromSequence{}, AckTimeoutMs: 50}
@@ -311,7 +312,7 @@ func TestAckTimeout(t *testing.T) {
 
 // Positions of one name that belong to two accounts are apart, and neither sees the other.
 func TestPositionsOfTokens(t *testing.T) {
-	b := openBus(t)
+	b := bustest.Open(t)
 	tokens, err := account.Parse([]string{"acme:acme-token", "other:other-token"})
 	if err != nil {
 		t.Fatal(err)

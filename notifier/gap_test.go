@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/zstats/zstats/pkg/bus"
+	"github.com/zstats/zstats/pkg/bus/bustest"
 	"github.com/zstats/zstats/pkg/event"
 	"github.com/zstats/zstats/pkg/event/eventpb"
 	"github.com/zstats/zstats/pkg/scrape"
@@ -27,7 +28,7 @@ func trim(t *testing.T, b *bus.Bus) uint64 {
 	}
 	keep := appendAll(t, b, m)[0]
 	trimmer, err := bus.NewTrimmer(bus.TrimmerOptions{
-		Bus: b, Partitions: testPartitions, Every: time.Millisecond,
+		Bus: b, Partitions: bustest.Partitions, Every: time.Millisecond,
 		Rules: []bus.TrimRule{{Stream: event.Events, HeldAge: time.Nanosecond, Writer: event.StageWriter}},
 	})
 	if err != nil {
@@ -56,7 +57,7 @@ func wantGap(t *testing.T, s stream, first, last uint64) {
 }
 
 func TestGapAtTheStart(t *testing.T) {
-	b := openBus(t)
+	b := bustest.Open(t)
 	c := dial(t, serve(t, Options{Log: b}))
 	a := target("acme", "a.j")
 	publish(t, b, repeat(a, 10)...)
@@ -94,7 +95,7 @@ func TestGapAtTheStart(t *testing.T) {
 }
 
 func TestGapInAnEmptyStream(t *testing.T) {
-	b := openBus(t)
+	b := bustest.Open(t)
 	c := dial(t, serve(t, Options{Log: b}))
 	a := target("acme", "a.j")
 	publish(t, b, repeat(a, 3)...)
@@ -109,7 +110,7 @@ func TestGapInAnEmptyStream(t *testing.T) {
 
 // A quiet subscription is not told of a gap when only what it doesn't want is removed.
 func TestNoGapForTheQuiet(t *testing.T) {
-	b := openBus(t)
+	b := bustest.Open(t)
 	c := dial(t, serve(t, Options{Log: b}))
 	s, _ := subscribe(t, c, &eventpb.SubscribeRequest{Account: "quiet"})
 	publish(t, b, repeat(target("loud", "a.j"), 10)...)
@@ -130,7 +131,7 @@ func TestSlowConsumer(t *testing.T) {
 		trim bool
 	}{{"nothing removed", false}, {"removed under it", true}} {
 		t.Run(c.name, func(t *testing.T) {
-			b := openBus(t)
+			b := bustest.Open(t)
 			n := serve(t, Options{Log: b})
 			small := []grpc.DialOption{grpc.WithStaticStreamWindowSize(64 << 10), grpc.WithStaticConnWindowSize(64 << 10)}
 			slow, _ := subscribe(t, dial(t, n, small...), &eventpb.SubscribeRequest{})
@@ -203,7 +204,7 @@ func within(gaps []*eventpb.Gap, sequence uint64) bool {
 }
 
 func TestUndecodableEventIsAGap(t *testing.T) {
-	b := openBus(t)
+	b := bustest.Open(t)
 	n := serve(t, Options{Log: b})
 	s, _ := subscribe(t, dial(t, n), &eventpb.SubscribeRequest{})
 	a := scrape.Target{Account: "acme", Name: "a.j"}

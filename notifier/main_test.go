@@ -2,6 +2,7 @@ package notifier
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/zstats/zstats/pkg/bus"
+	"github.com/zstats/zstats/pkg/bus/bustest"
 	"github.com/zstats/zstats/pkg/event"
 	"github.com/zstats/zstats/pkg/event/eventpb"
 	"github.com/zstats/zstats/pkg/scrape"
@@ -21,33 +23,6 @@ import (
 
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
-}
-
-const testPartitions = 8
-
-// openBus returns a bus on an embedded server with the streams of the log.
-func openBus(t testing.TB) *bus.Bus {
-	t.Helper()
-	s, err := bus.StartServer(t.Context(), bus.ServerOptions{Dir: t.TempDir(), Logger: quiet(t)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(s.Close)
-	return connectBus(t, bus.Options{Server: s})
-}
-
-func connectBus(t testing.TB, o bus.Options) *bus.Bus {
-	t.Helper()
-	o.Logger = zap.NewNop()
-	b, err := bus.Connect(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(b.Close)
-	if err := b.EnsureStreams(t.Context(), event.Topology(event.Limits{}), testPartitions); err != nil {
-		t.Fatal(err)
-	}
-	return b
 }
 
 // running is a notifier at work.
@@ -204,7 +179,7 @@ func written(t testing.TB, target scrape.Target, epoch int64) bus.Message {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return bus.Message{Subject: event.EventSubject(target, testPartitions), Header: event.TargetHeader(target), Data: data}
+	return bus.Message{Subject: event.EventSubject(target, bustest.Partitions), Header: event.TargetHeader(target), Data: data}
 }
 
 // publish writes one event of each target and returns the sequences.
@@ -244,17 +219,12 @@ func repeat(t scrape.Target, n int) []scrape.Target {
 // until waits for something that other goroutines bring about.
 func until(t testing.TB, what string, is func() bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	defer cancel()
-	tick := time.NewTicker(2 * time.Millisecond)
-	defer tick.Stop()
-	for !is() {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			t.Fatalf("after 30 s it is not so: %s", what)
+	bustest.Eventually(t, what, func() error {
+		if !is() {
+			return errors.New("not yet")
 		}
-	}
+		return nil
+	})
 }
 
 func quiet(t testing.TB) *zap.Logger {

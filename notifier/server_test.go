@@ -24,11 +24,12 @@ import (
 
 	"github.com/zstats/zstats/pkg/account"
 	"github.com/zstats/zstats/pkg/bus"
+	"github.com/zstats/zstats/pkg/bus/bustest"
 	"github.com/zstats/zstats/pkg/event/eventpb"
 )
 
 func TestNewRefuses(t *testing.T) {
-	b := openBus(t)
+	b := bustest.Open(t)
 	none, err := account.Parse(nil)
 	if err != nil {
 		t.Fatal(err)
@@ -57,7 +58,7 @@ func TestNewRefuses(t *testing.T) {
 }
 
 func TestHealth(t *testing.T) {
-	b := openBus(t)
+	b := bustest.Open(t)
 	n := serve(t, Options{Log: b})
 	client := healthpb.NewHealthClient(dial(t, n))
 	for _, service := range []string{"", "zstats.v1.Notifier"} {
@@ -97,7 +98,7 @@ func wantHealth(t *testing.T, watch grpc.ServerStreamingClient[healthpb.HealthCh
 }
 
 func TestReflection(t *testing.T) {
-	client := reflectionpb.NewServerReflectionClient(dial(t, serve(t, Options{Log: openBus(t)})))
+	client := reflectionpb.NewServerReflectionClient(dial(t, serve(t, Options{Log: bustest.Open(t)})))
 	ask, err := client.ServerReflectionInfo(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -148,7 +149,7 @@ func exchange(
 }
 
 func TestTokens(t *testing.T) {
-	b := openBus(t)
+	b := bustest.Open(t)
 	tokens, err := account.Parse([]string{"acme:secret", "acme@eu1:local", "other:word"})
 	if err != nil {
 		t.Fatal(err)
@@ -200,7 +201,7 @@ func TestTokens(t *testing.T) {
 }
 
 func TestSubscriberLimit(t *testing.T) {
-	n := serve(t, Options{Log: openBus(t), MaxSubscribers: 2})
+	n := serve(t, Options{Log: bustest.Open(t), MaxSubscribers: 2})
 	ctx, leave := context.WithCancel(t.Context())
 	c := dial(t, n)
 	first, err := eventpb.NewNotifierClient(c).Subscribe(ctx, &eventpb.SubscribeRequest{})
@@ -223,7 +224,7 @@ func TestSubscriberLimit(t *testing.T) {
 }
 
 func TestMetrics(t *testing.T) {
-	b := openBus(t)
+	b := bustest.Open(t)
 	r := prometheus.NewRegistry()
 	n := serve(t, Options{Log: b, Registerer: r})
 	ctx, leave := context.WithCancel(t.Context())
@@ -299,7 +300,7 @@ func (f faulty) Find(context.Context, string, string, uint64) (bus.Place, error)
 }
 
 func TestFaultsStayWithinTheCall(t *testing.T) {
-	b := openBus(t)
+	b := bustest.Open(t)
 	publish(t, b, target("acme", "a.j"))
 	for _, c := range []struct {
 		name string
@@ -338,7 +339,7 @@ type clumsy struct{ *bus.Bus }
 func (clumsy) RemovePosition(context.Context, bus.PositionKey) error { panic("boom") }
 
 func TestPanicOfAUnaryCall(t *testing.T) {
-	c := dial(t, serve(t, Options{Log: clumsy{openBus(t)}}))
+	c := dial(t, serve(t, Options{Log: clumsy{bustest.Open(t)}}))
 	s, _ := consume(t, c, &eventpb.OpenPosition{Name: "p"})
 	leave(t, s)
 	for range 2 { // the process lives on

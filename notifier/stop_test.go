@@ -9,12 +9,14 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/zstats/zstats/pkg/bus"
+	"github.com/zstats/zstats/pkg/bus/bustest"
+	"github.com/zstats/zstats/pkg/event"
 	"github.com/zstats/zstats/pkg/event/eventpb"
 )
 
 // The notifier stops while it sends to readers, and to some that don't read.
 func TestStopUnderLoad(t *testing.T) {
-	b := openBus(t)
+	b := bustest.Open(t)
 	n := serve(t, Options{Log: b})
 	small := []grpc.DialOption{grpc.WithStaticStreamWindowSize(64 << 10), grpc.WithStaticConnWindowSize(64 << 10)}
 	for range 2 {
@@ -61,18 +63,12 @@ func TestStopUnderLoad(t *testing.T) {
 
 // Subscriptions end when the log goes away, and the notifier stops without it.
 func TestLogGone(t *testing.T) {
-	server, err := bus.StartServer(t.Context(), bus.ServerOptions{Dir: t.TempDir(), Logger: quiet(t)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	var once sync.Once
-	gone := func() { once.Do(server.Close) }
-	t.Cleanup(gone)
-	b := connectBus(t, bus.Options{Server: server})
-	n := serve(t, Options{Log: b})
+	server := bustest.Serve(t, bus.ServerOptions{})
+	n := serve(t, Options{Log: bustest.Connect(t, server, event.Limits{})})
 	c := dial(t, n)
 	s, _ := subscribe(t, c, &eventpb.SubscribeRequest{})
-	gone()
+	server.Close()
+	var err error
 	for err == nil {
 		_, err = s.Recv()
 	}

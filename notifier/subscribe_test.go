@@ -9,11 +9,12 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/testing/protocmp"
 
+	"github.com/zstats/zstats/pkg/bus/bustest"
 	"github.com/zstats/zstats/pkg/event/eventpb"
 )
 
 func TestEventArrivesWhole(t *testing.T) {
-	b := openBus(t)
+	b := bustest.Open(t)
 	s, _ := subscribe(t, dial(t, serve(t, Options{Log: b})), &eventpb.SubscribeRequest{})
 	at := target("acme", "h:9100.node")
 	at.Source = "eu1"
@@ -31,7 +32,7 @@ func TestEventArrivesWhole(t *testing.T) {
 }
 
 func TestFromNow(t *testing.T) {
-	b := openBus(t)
+	b := bustest.Open(t)
 	c := dial(t, serve(t, Options{Log: b}))
 	empty, started := subscribe(t, c, &eventpb.SubscribeRequest{})
 	if got := started.GetNextSequence(); got != 1 {
@@ -53,7 +54,7 @@ func TestFromNow(t *testing.T) {
 }
 
 func TestFromSequence(t *testing.T) {
-	b := openBus(t)
+	b := bustest.Open(t)
 	c := dial(t, serve(t, Options{Log: b}))
 	a := target("acme", "a.j")
 	appendAll(t, b, checkpoint(0), written(t, a, 1), checkpoint(0), written(t, a, 2), written(t, a, 3), checkpoint(0)) // 2, 4, 5
@@ -79,7 +80,7 @@ func TestFromSequence(t *testing.T) {
 }
 
 func TestFromTime(t *testing.T) {
-	b := openBus(t)
+	b := bustest.Open(t)
 	c := dial(t, serve(t, Options{Log: b}))
 	a := target("acme", "a.j")
 	var stored []time.Time
@@ -116,7 +117,7 @@ func TestFromTime(t *testing.T) {
 }
 
 func TestFilters(t *testing.T) {
-	b := openBus(t)
+	b := bustest.Open(t)
 	c := dial(t, serve(t, Options{Log: b}))
 	publish(t, b,
 		target("acme", "10.0.0.1:9100.node"),  // 1
@@ -159,7 +160,7 @@ func TestFilters(t *testing.T) {
 }
 
 func TestProgress(t *testing.T) {
-	b := openBus(t)
+	b := bustest.Open(t)
 	c := dial(t, serve(t, Options{Log: b}))
 	s, _ := subscribe(t, c, &eventpb.SubscribeRequest{Account: "quiet"})
 	last := publish(t, b, repeat(target("loud", "a.j"), 10)...)[9]
@@ -184,7 +185,7 @@ func TestProgress(t *testing.T) {
 }
 
 func TestBadRequests(t *testing.T) {
-	b := openBus(t)
+	b := bustest.Open(t)
 	n := serve(t, Options{Log: b})
 	c := dial(t, n)
 	publish(t, b, target("acme", "a.j"))
@@ -218,7 +219,7 @@ func TestBadRequests(t *testing.T) {
 }
 
 func TestHugeRequestIsRefused(t *testing.T) {
-	c := dial(t, serve(t, Options{Log: openBus(t)}))
+	c := dial(t, serve(t, Options{Log: bustest.Open(t)}))
 	s, err := eventpb.NewNotifierClient(c).Subscribe(t.Context(), &eventpb.SubscribeRequest{Account: string(make([]byte, maxRequest))})
 	if err == nil {
 		_, err = s.Recv()

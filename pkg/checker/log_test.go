@@ -8,6 +8,7 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 
 	"github.com/zstats/zstats/pkg/bus"
+	"github.com/zstats/zstats/pkg/bus/bustest"
 	"github.com/zstats/zstats/pkg/event"
 	"github.com/zstats/zstats/pkg/event/eventpb"
 	"github.com/zstats/zstats/pkg/scrape"
@@ -16,14 +17,7 @@ import (
 
 // TestLog reads events and every form of dead letter from a real log.
 func TestLog(t *testing.T) {
-	server, err := bus.StartServer(t.Context(), bus.ServerOptions{Dir: t.TempDir()})
-	must(t, err)
-	t.Cleanup(server.Close)
-	b, err := bus.Connect(bus.Options{Server: server})
-	must(t, err)
-	t.Cleanup(b.Close)
-	must(t, b.EnsureStreams(t.Context(), event.Topology(event.Limits{}), 4))
-
+	b := bustest.Open(t)
 	events, trimmed, err := LoggedEvents(t.Context(), b)
 	if err != nil || trimmed || len(events) > 0 {
 		t.Errorf("an empty log has events %v, trimmed %v, %v", events, trimmed, err)
@@ -54,7 +48,7 @@ func TestLog(t *testing.T) {
 	}
 	e := &eventpb.ScrapeWritten{Account: target.Account, Target: target.Name, Generation: 1, EpochUs: 99}
 	_, err = b.Append(t.Context(), event.Events,
-		bus.Message{Subject: event.EventSubject(target, 4), Header: event.TargetHeader(target), Data: payload(event.Marshal(e))},
+		bus.Message{Subject: event.EventSubject(target, bustest.Partitions), Header: event.TargetHeader(target), Data: payload(event.Marshal(e))},
 		bus.Message{Subject: event.CheckpointSubject(event.StageWriter, 0), Data: payload(event.Marshal(new(eventpb.Checkpoint)))})
 	must(t, err)
 

@@ -19,6 +19,7 @@ import (
 
 	"github.com/zstats/zstats/notifier"
 	"github.com/zstats/zstats/pkg/bus"
+	"github.com/zstats/zstats/pkg/bus/bustest"
 	"github.com/zstats/zstats/pkg/event"
 	"github.com/zstats/zstats/pkg/event/eventpb"
 	"github.com/zstats/zstats/pkg/scrape"
@@ -244,28 +245,9 @@ func TestNewRefuses(t *testing.T) {
 	}
 }
 
-// openBus returns a log of its own.
-func openBus(t *testing.T) *bus.Bus {
-	t.Helper()
-	server, err := bus.StartServer(t.Context(), bus.ServerOptions{Dir: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(server.Close)
-	b, err := bus.Connect(bus.Options{Server: server})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(b.Close)
-	if err := b.EnsureStreams(t.Context(), event.Topology(event.Limits{}), 8); err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
-
 // The notifier goes away and comes back at the same address: every event comes once, in order.
 func TestFollowsOverRestarts(t *testing.T) {
-	b := openBus(t)
+	b := bustest.Open(t)
 	addr, stop := run(t, b, freeaddr.One(t))
 	want := make([]uint64, 0, 9)
 	write := func() {
@@ -332,7 +314,7 @@ func appendEvent(t *testing.T, b *bus.Bus) uint64 {
 		t.Fatal(err)
 	}
 	out, err := b.Append(t.Context(), event.Events, bus.Message{
-		Subject: event.EventSubject(target, 8), Header: event.TargetHeader(target), Data: data,
+		Subject: event.EventSubject(target, bustest.Partitions), Header: event.TargetHeader(target), Data: data,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/zstats/zstats/pkg/bus/bustest"
 	"github.com/zstats/zstats/pkg/event/eventpb"
 	"github.com/zstats/zstats/pkg/subscribe"
 	"github.com/zstats/zstats/test/freeaddr"
@@ -42,7 +43,7 @@ func takeSome(t *testing.T, c *subscribe.Client, n int, end func() error) ([]uin
 
 // However a consumer ends, what it has handled doesn't come again, and what it hasn't does.
 func TestConsumeGoesOn(t *testing.T) {
-	b := openBus(t)
+	b := bustest.Open(t)
 	addr, _ := run(t, b, "127.0.0.1:0")
 	c := client(t, subscribe.Options{Addr: addr})
 	for range 6 {
@@ -69,7 +70,7 @@ func TestConsumeGoesOn(t *testing.T) {
 
 // A consumer that is interrupted while it handles an event has that acknowledged.
 func TestConsumeInterrupted(t *testing.T) {
-	b := openBus(t)
+	b := bustest.Open(t)
 	addr, _ := run(t, b, "127.0.0.1:0")
 	c := client(t, subscribe.Options{Addr: addr})
 	appendEvent(t, b)
@@ -92,7 +93,7 @@ func TestConsumeInterrupted(t *testing.T) {
 
 // The notifier goes away and comes back at the same address: every event comes, and none that was acknowledged comes again.
 func TestConsumesOverRestarts(t *testing.T) {
-	b := openBus(t)
+	b := bustest.Open(t)
 	addr, stop := run(t, b, freeaddr.One(t))
 	var want, got []uint64
 	for range 3 {
@@ -134,7 +135,7 @@ func TestConsumesOverRestarts(t *testing.T) {
 
 // A position that selects something else is for the caller to correct, also when it was another one before.
 func TestConsumeRefused(t *testing.T) {
-	b := openBus(t)
+	b := bustest.Open(t)
 	addr, _ := run(t, b, "127.0.0.1:0")
 	c := client(t, subscribe.Options{Addr: addr})
 	if _, err := takeSomeOpened(t, c, billing()); err != nil {
@@ -233,7 +234,7 @@ func TestConsumeAcknowledges(t *testing.T) {
 
 // A consumer whose position somebody removes is told so, and goes on with the position as it is made anew.
 func TestConsumeRemoved(t *testing.T) {
-	b := openBus(t)
+	b := bustest.Open(t)
 	addr, _ := run(t, b, "127.0.0.1:0")
 	c := client(t, subscribe.Options{Addr: addr})
 	appendEvent(t, b)
@@ -266,7 +267,7 @@ func TestConsumeRemoved(t *testing.T) {
 }
 
 func TestListAndRemovePositions(t *testing.T) {
-	b := openBus(t)
+	b := bustest.Open(t)
 	addr, stop := run(t, b, freeaddr.One(t))
 	c := client(t, subscribe.Options{Addr: addr})
 	if _, err := takeSomeOpened(t, c, billing()); err != nil {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/zstats/zstats/notifier"
 	"github.com/zstats/zstats/pkg/bus"
+	"github.com/zstats/zstats/pkg/bus/bustest"
 	"github.com/zstats/zstats/pkg/event"
 	"github.com/zstats/zstats/pkg/event/eventpb"
 	"github.com/zstats/zstats/pkg/scrape"
@@ -24,24 +25,6 @@ import (
 
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
-}
-
-func openBus(t *testing.T) *bus.Bus {
-	t.Helper()
-	server, err := bus.StartServer(t.Context(), bus.ServerOptions{Dir: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(server.Close)
-	b, err := bus.Connect(bus.Options{Server: server})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(b.Close)
-	if err := b.EnsureStreams(t.Context(), event.Topology(event.Limits{}), 8); err != nil {
-		t.Fatal(err)
-	}
-	return b
 }
 
 // serve runs a notifier and returns its address and how to stop it.
@@ -75,7 +58,7 @@ func publish(t *testing.T, b *bus.Bus) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		messages = append(messages, bus.Message{Subject: event.EventSubject(target, 8), Header: event.TargetHeader(target), Data: data})
+		messages = append(messages, bus.Message{Subject: event.EventSubject(target, bustest.Partitions), Header: event.TargetHeader(target), Data: data})
 	}
 	if _, err := b.Append(t.Context(), event.Events, messages...); err != nil {
 		t.Fatal(err)
@@ -97,7 +80,7 @@ func fromStart() *eventpb.SubscribeRequest {
 
 // From the log through the notifier to the terminal.
 func TestRunShowsTheTable(t *testing.T) {
-	b := openBus(t)
+	b := bustest.Open(t)
 	addr, _ := serve(t, b, "127.0.0.1:0")
 	publish(t, b)
 	var out, notes bytes.Buffer
@@ -141,7 +124,7 @@ func (a *answering) Write(p []byte) (int, error) {
 }
 
 func TestRunOverARestart(t *testing.T) {
-	b := openBus(t)
+	b := bustest.Open(t)
 	addr, stop := serve(t, b, freeaddr.One(t))
 	publish(t, b)
 	var out bytes.Buffer
@@ -181,7 +164,7 @@ func TestRunOverARestart(t *testing.T) {
 }
 
 func TestRunEnds(t *testing.T) {
-	b := openBus(t)
+	b := bustest.Open(t)
 	addr, _ := serve(t, b, "127.0.0.1:0")
 	publish(t, b)
 	ctx, cancel := context.WithCancel(t.Context())
