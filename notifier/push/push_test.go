@@ -19,6 +19,7 @@ import (
 	"github.com/zstats/zstats/pkg/event/eventpb"
 	pb "github.com/zstats/zstats/pkg/event/stingestproto"
 	"github.com/zstats/zstats/pkg/scrape"
+	"github.com/zstats/zstats/test/freeaddr"
 )
 
 var acme = scrape.Target{Account: "acme", Name: "10.0.0.1:9100.node"}
@@ -75,12 +76,11 @@ func TestShare(t *testing.T) {
 
 // A service that can't be reached gets everything once it can.
 func TestServiceAway(t *testing.T) {
-	b, d := openLog(t), serveDownstream(t, "")
-	d.stop()
-	p := start(t, b, d.addr)
+	b, addr := openLog(t), freeaddr.One(t)
+	p := start(t, b, addr)
 	publish(t, b, acme, 1, 50)
 	bustest.Eventually(t, "the service is known to be away", func() error { return gauge(p, 0) })
-	back := serveDownstream(t, d.addr)
+	back := serveDownstream(t, addr)
 	untilDone(t, b)
 	if err := gauge(p, 1); err != nil {
 		t.Error(err)
