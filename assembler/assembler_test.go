@@ -20,6 +20,7 @@ import (
 	"github.com/zstats/zstats/pkg/bus/bustest"
 	"github.com/zstats/zstats/pkg/event"
 	"github.com/zstats/zstats/pkg/scrape"
+	"github.com/zstats/zstats/test/eventually"
 )
 
 const allScrapes = "zs.scrape.>"
@@ -54,7 +55,7 @@ func TestRebuildsScrapes(t *testing.T) {
 	recorded := recordedScrapes(t)
 	n.feed(t, each(t, testTarget, 0, blobsOf(recorded)...)...)
 	messages := n.waitFor(t, event.Scrapes, allScrapes, len(recorded))
-	bustest.Eventually(t, "ready", a.Ready)
+	eventually.Succeeds(t, "ready", a.Ready)
 	for i, m := range messages {
 		if m.Subject != event.ScrapeSubject(testTarget, bustest.Partitions) {
 			t.Fatalf("scrape %d is on %s", i, m.Subject)
@@ -242,7 +243,7 @@ func TestTakeoverChangesNothing(t *testing.T) {
 			o.CacheBytes, o.BatchBytes = 1+r.Int63n(20_000), 1+r.Int63n(20_000)
 		})
 		stop := run(t, a)
-		bustest.Eventually(t, "the next assembler works", a.Ready)
+		eventually.Succeeds(t, "the next assembler works", a.Ready)
 		two.feed(t, messages[:size]...)
 		messages = messages[size:]
 		stop() // most likely in the midst of it
@@ -274,7 +275,7 @@ func TestPausedAssemblerChangesNothing(t *testing.T) {
 	<-paused
 	heir := two.assemble(t, func(o *Options) { o.ID = "heir" })
 	run(t, heir)
-	bustest.Eventually(t, "the heir works", heir.Ready)
+	eventually.Succeeds(t, "the heir works", heir.Ready)
 	two.feed(t, messages[60:]...)
 	close(resume)
 	stop()

@@ -20,9 +20,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/zstats/zstats/pkg/bus"
-	"github.com/zstats/zstats/pkg/bus/bustest"
 	"github.com/zstats/zstats/pkg/event"
 	"github.com/zstats/zstats/pkg/zstatsv1"
+	"github.com/zstats/zstats/test/eventually"
 )
 
 func TestProbe(t *testing.T) {
@@ -258,7 +258,7 @@ func TestRefusedRequests(t *testing.T) {
 // wantNothingHeld checks that no request has kept a part of what all share.
 func wantNothingHeld(t *testing.T, r *running) {
 	t.Helper()
-	bustest.Eventually(t, "all requests have ended", func() error {
+	eventually.Succeeds(t, "all requests have ended", func() error {
 		n := r.intake
 		if n.buffered.TryAcquire(n.limits.BufferedBytes) {
 			n.buffered.Release(n.limits.BufferedBytes)

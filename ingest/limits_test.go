@@ -22,6 +22,7 @@ import (
 	"github.com/zstats/zstats/pkg/event/eventpb"
 	"github.com/zstats/zstats/pkg/scrape"
 	"github.com/zstats/zstats/pkg/zstatsv1"
+	"github.com/zstats/zstats/test/eventually"
 )
 
 // wantKept checks that the answer makes a collector keep what it sent.
@@ -418,7 +419,7 @@ func TestStop(t *testing.T) {
 	<-inFlight
 	stopped := make(chan struct{})
 	go func() { r.stop(); close(stopped) }()
-	bustest.Eventually(t, "ingest is stopping", func() error {
+	eventually.Succeeds(t, "ingest is stopping", func() error {
 		if r.Ready() == nil {
 			return errNotYet
 		}

@@ -21,6 +21,7 @@ import (
 	"github.com/zstats/zstats/pkg/bus/bustest"
 	"github.com/zstats/zstats/pkg/event"
 	"github.com/zstats/zstats/pkg/zstatsv1"
+	"github.com/zstats/zstats/test/eventually"
 )
 
 func TestMain(m *testing.M) {
@@ -73,7 +74,7 @@ func start(t testing.TB, n *node, change func(*Options)) *running {
 		change(&o)
 	}
 	r := run(t, o)
-	bustest.Eventually(t, "ingest is ready", r.Ready)
+	eventually.Succeeds(t, "ingest is ready", r.Ready)
 	return r
 }
 

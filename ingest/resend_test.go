@@ -10,9 +10,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/zstats/zstats/pkg/bus"
-	"github.com/zstats/zstats/pkg/bus/bustest"
 	"github.com/zstats/zstats/pkg/event"
 	"github.com/zstats/zstats/pkg/zstatsv1"
+	"github.com/zstats/zstats/test/eventually"
 )
 
 // wire is the way that answers go back, which a test can cut.
@@ -47,7 +47,7 @@ func (w *wire) lose(t *testing.T, instances ...zstatsv1.Instance) {
 	if err == nil {
 		t.Fatal("the answer was not lost")
 	}
-	bustest.Eventually(t, "the request is over", func() error {
+	eventually.Succeeds(t, "the request is over", func() error {
 		if !w.r.open.TryLock() { // handlers hold it shared
 			return errNotYet
 		}
@@ -246,7 +246,7 @@ func (n *node) mark(t *testing.T, s *source, sequence uint64, ingests ...*runnin
 		t.Fatal(err)
 	}
 	for _, r := range ingests {
-		bustest.Eventually(t, "the mark is known", func() error {
+		eventually.Succeeds(t, "the mark is known", func() error {
 			if r.Ingest.marks.of(key) != sequence {
 				return errNotYet
 			}
@@ -319,7 +319,7 @@ func TestResyncMarkIsForgotten(t *testing.T) {
 	if err := n.marks.Delete(context.Background(), event.TargetKey(s.target())); err != nil {
 		t.Fatal(err)
 	}
-	bustest.Eventually(t, "the mark is gone", func() error {
+	eventually.Succeeds(t, "the mark is gone", func() error {
 		if r.Ingest.marks.of(event.TargetKey(s.target())) != 0 {
 			return errNotYet
 		}
@@ -357,7 +357,7 @@ func TestMarksThatCantBeFollowed(t *testing.T) {
 		t.Error("ready before Run")
 	}
 	r := serveIngest(t, i)
-	bustest.Eventually(t, "ingest is ready", r.Ready)
+	eventually.Succeeds(t, "ingest is ready", r.Ready)
 	if source.failures != 0 {
 		t.Errorf("ready with %d failures to come", source.failures)
 	}

@@ -5,9 +5,9 @@ import (
 	"testing"
 
 	"github.com/zstats/zstats/pkg/bus"
-	"github.com/zstats/zstats/pkg/bus/bustest"
 	"github.com/zstats/zstats/pkg/event"
 	"github.com/zstats/zstats/test/disk"
+	"github.com/zstats/zstats/test/eventually"
 )
 
 // TestReserve fills the log's disk down to its reserve: collectors are told to keep what they have, before the log is hurt, and
@@ -22,7 +22,7 @@ func TestReserve(t *testing.T) {
 	wantCodes(t, r.send(t, s.next().full), 0)
 
 	empty := disk.Fill(t, dir, 12*mib)
-	bustest.Eventually(t, "ingest says that the disk is nearly full", func() error {
+	eventually.Succeeds(t, "ingest says that the disk is nearly full", func() error {
 		if err := r.Ready(); !errors.Is(err, bus.ErrNoRoom) {
 			return errors.Join(errNotYet, err)
 		}
@@ -38,6 +38,6 @@ func TestReserve(t *testing.T) {
 	}
 
 	empty()
-	bustest.Eventually(t, "ingest is ready", r.Ready)
+	eventually.Succeeds(t, "ingest is ready", r.Ready)
 	wantCodes(t, r.send(t, next.incr), 0)
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/zstats/zstats/pkg/event"
 	"github.com/zstats/zstats/pkg/event/eventpb"
 	"github.com/zstats/zstats/pkg/scrape"
+	"github.com/zstats/zstats/test/eventually"
 )
 
 func TestMain(m *testing.M) {
@@ -219,7 +220,7 @@ func repeat(t scrape.Target, n int) []scrape.Target {
 // until waits for something that other goroutines bring about.
 func until(t testing.TB, what string, is func() bool) {
 	t.Helper()
-	bustest.Eventually(t, what, func() error {
+	eventually.Succeeds(t, what, func() error {
 		if !is() {
 			return errors.New("not yet")
 		}

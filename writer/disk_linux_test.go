@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/zstats/zstats/pkg/archive"
-	"github.com/zstats/zstats/pkg/bus/bustest"
 	"github.com/zstats/zstats/pkg/volume"
+	"github.com/zstats/zstats/test/eventually"
 )
 
 // mount mounts a file system of the given size in memory, which takes root.
@@ -56,7 +56,7 @@ func TestDiskTrouble(t *testing.T) {
 			w := newWriter(t, Options{Bus: b, Dir: dir, Reserve: test.reserve})
 			mount(t, dir, test.size, unix.MS_REMOUNT|test.flags)
 			stop := run(t, w)
-			bustest.Eventually(t, "writer says what is wrong", func() error {
+			eventually.Succeeds(t, "writer says what is wrong", func() error {
 				if err := w.Ready(); !errors.Is(err, test.wantReady) {
 					return errors.Join(errors.New("not yet"), err)
 				}
@@ -67,7 +67,7 @@ func TestDiskTrouble(t *testing.T) {
 			})
 			mount(t, dir, "64m", unix.MS_REMOUNT)
 			checkEvents(t, b, dir, inputs)
-			bustest.Eventually(t, "writer is ready", w.Ready)
+			eventually.Succeeds(t, "writer is ready", w.Ready)
 			stop()
 			checkTree(t, dir, inputs)
 			left, err := os.ReadDir(filepath.Join(dir, archive.TempDir))

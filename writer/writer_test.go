@@ -26,6 +26,7 @@ import (
 	"github.com/zstats/zstats/pkg/render"
 	"github.com/zstats/zstats/pkg/scrape"
 	"github.com/zstats/zstats/pkg/volume"
+	"github.com/zstats/zstats/test/eventually"
 )
 
 func TestRunWritesFilesAndEvents(t *testing.T) {
@@ -43,7 +44,7 @@ func TestRunWritesFilesAndEvents(t *testing.T) {
 			}
 			stop := run(t, w)
 			checkEvents(t, b, dir, inputs)
-			bustest.Eventually(t, "writer is ready", w.Ready)
+			eventually.Succeeds(t, "writer is ready", w.Ready)
 			stop()
 			checkTree(t, dir, inputs)
 			checkCounts(t, w, map[string]float64{

@@ -14,6 +14,7 @@ import (
 	"github.com/zstats/zstats/pkg/event"
 	"github.com/zstats/zstats/pkg/event/eventpb"
 	"github.com/zstats/zstats/pkg/scrape"
+	"github.com/zstats/zstats/test/eventually"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -124,7 +125,7 @@ func position(t testing.TB, b *bus.Bus) bus.PositionState {
 // untilDone waits until everything is acknowledged.
 func untilDone(t testing.TB, b *bus.Bus) {
 	t.Helper()
-	bustest.Eventually(t, "all is acknowledged", func() error {
+	eventually.Succeeds(t, "all is acknowledged", func() error {
 		_, last, err := b.Bounds(t.Context(), event.Events)
 		if p := position(t, b); err == nil && p.Acked < last {
 			err = fmt.Errorf("%d of %d are", p.Acked, last)
@@ -136,7 +137,7 @@ func untilDone(t testing.TB, b *bus.Bus) {
 // untilTaken waits until the service has taken n files.
 func untilTaken(t testing.TB, d *downstream, n int) {
 	t.Helper()
-	bustest.Eventually(t, "files are taken", func() error {
+	eventually.Succeeds(t, "files are taken", func() error {
 		if taken, calls := d.has(); taken != n {
 			return fmt.Errorf("%d of %d are taken, in %d calls", taken, n, calls)
 		}

@@ -19,6 +19,7 @@ import (
 	"github.com/zstats/zstats/pkg/event/eventpb"
 	pb "github.com/zstats/zstats/pkg/event/stingestproto"
 	"github.com/zstats/zstats/pkg/scrape"
+	"github.com/zstats/zstats/test/eventually"
 	"github.com/zstats/zstats/test/freeaddr"
 )
 
@@ -79,7 +80,7 @@ func TestServiceAway(t *testing.T) {
 	b, addr := openLog(t), freeaddr.One(t)
 	p := start(t, b, addr)
 	publish(t, b, acme, 1, 50)
-	bustest.Eventually(t, "the service is known to be away", func() error { return gauge(p, 0) })
+	eventually.Succeeds(t, "the service is known to be away", func() error { return gauge(p, 0) })
 	back := serveDownstream(t, addr)
 	untilDone(t, b)
 	if err := gauge(p, 1); err != nil {
@@ -188,13 +189,13 @@ func TestNotReady(t *testing.T) {
 	})
 	p := start(t, b, d.addr)
 	publish(t, b, acme, 1, 1)
-	bustest.Eventually(t, "the service is known to take nothing", func() error { return gauge(p, 0) })
+	eventually.Succeeds(t, "the service is known to take nothing", func() error { return gauge(p, 0) })
 	d.mu.Lock()
 	d.max = 0
 	d.mu.Unlock()
 	publish(t, b, acme, 2, 200)
 	_, before := d.has()
-	bustest.Eventually(t, "it is asked again", func() error {
+	eventually.Succeeds(t, "it is asked again", func() error {
 		if _, calls := d.has(); calls < before+5 {
 			return errors.New("fewer than five times")
 		}
@@ -234,7 +235,7 @@ func TestConcurrency(t *testing.T) {
 	})
 	p := start(t, b, d.addr, func(p *Pusher) { p.held.limit = 3 })
 	publish(t, b, acme, 1, 20)
-	bustest.Eventually(t, "calls are under way", func() error {
+	eventually.Succeeds(t, "calls are under way", func() error {
 		if now, _ := d.running(); now < 3 || p.held.count() != 3 {
 			return fmt.Errorf("%d are", now)
 		}
@@ -319,7 +320,7 @@ func TestMissed(t *testing.T) {
 	p := start(t, b, d.addr)
 	publish(t, b, acme, 6, 6)
 	untilTaken(t, d, 1)
-	bustest.Eventually(t, "what is missing is counted", func() error {
+	eventually.Succeeds(t, "what is missing is counted", func() error {
 		if n := testutil.ToFloat64(p.metrics.missed); n != 5 {
 			return fmt.Errorf("%v are", n)
 		}
@@ -351,7 +352,7 @@ func trim(t *testing.T, b *bus.Bus) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- trimmer.Run(ctx) }()
-	bustest.Eventually(t, "events are removed", func() error {
+	eventually.Succeeds(t, "events are removed", func() error {
 		first, _, err := b.Bounds(t.Context(), event.Events)
 		if err == nil && first != at[0] {
 			err = fmt.Errorf("the first is %d", first)
@@ -372,7 +373,7 @@ func TestPositionRemoved(t *testing.T) {
 	})
 	start(t, b, d.addr)
 	publish(t, b, acme, 1, 5)
-	bustest.Eventually(t, "calls are made", func() error {
+	eventually.Succeeds(t, "calls are made", func() error {
 		if _, calls := d.has(); calls < 5 {
 			return fmt.Errorf("%d are", calls)
 		}
@@ -381,7 +382,7 @@ func TestPositionRemoved(t *testing.T) {
 	if err := b.RemovePosition(t.Context(), bus.PositionKey{Name: PositionName}); err != nil {
 		t.Fatal(err)
 	}
-	bustest.Eventually(t, "the position is back", func() error {
+	eventually.Succeeds(t, "the position is back", func() error {
 		all, err := b.Positions(t.Context())
 		if err == nil && (len(all) != 1 || all[0].Acked != 5) {
 			err = fmt.Errorf("positions %+v", all)

@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/zstats/zstats/pkg/event"
+	"github.com/zstats/zstats/test/eventually"
 )
 
 // breakMessages appends messages of which some have lost parts, and returns the sequences of the broken ones and of those that are
@@ -87,7 +88,7 @@ func TestWorkerPassesBrokenMessages(t *testing.T) {
 		}
 		return nil
 	}).Run)
-	eventually(t, "all is done", func() error {
+	eventually.Succeeds(t, "all is done", func() error {
 		n, err := b.StageStatus(t.Context(), counterStage(), testPartitions)
 		if err != nil {
 			return err

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/zstats/zstats/pkg/event"
+	"github.com/zstats/zstats/test/eventually"
 )
 
 // path is the way to a server. Connections over it can be cut such that neither end hears of it.
@@ -105,7 +106,7 @@ func TestServerCutOff(t *testing.T) {
 	address.Host = p.listener.Addr().String()
 	b := open(t, Options{URL: address.String()})
 	p.cutOff()
-	eventually(t, "the log answers again", func() error {
+	eventually.Succeeds(t, "the log answers again", func() error {
 		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 		defer cancel()
 		_, err := b.StreamStatus(ctx, event.Raw)

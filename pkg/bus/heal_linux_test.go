@@ -14,6 +14,7 @@ import (
 
 	"github.com/zstats/zstats/pkg/event"
 	"github.com/zstats/zstats/test/disk"
+	"github.com/zstats/zstats/test/eventually"
 )
 
 // load appends numbered messages for some targets, a target's one after the other, until it is stopped, and knows which were
@@ -69,7 +70,7 @@ func (l *load) check(t *testing.T, b *Bus) {
 			t.Errorf("%s was acknowledged and is lost", id)
 		}
 	}
-	eventually(t, "all are counted", func() error {
+	eventually.Succeeds(t, "all are counted", func() error {
 		n := 0
 		scan(t, b, ReadOptions{Stream: event.Scrapes, Subjects: []string{"zs.scrape.>"}}, func(Message) { n++ })
 		if n < len(inputs) {
@@ -126,14 +127,14 @@ func TestServerHeals(t *testing.T) {
 	stopLoad := start(t, l.run)
 	for round, leave := range []int64{3 * mib, mib + 17, 0, 5*mib + 4321} {
 		before := l.count()
-		eventually(t, "messages are acknowledged", func() error {
+		eventually.Succeeds(t, "messages are acknowledged", func() error {
 			if l.count() < before+200 {
 				return errNotYet
 			}
 			return b.Ready()
 		})
 		empty := disk.Fill(t, dir, leave)
-		eventually(t, "the server is down", func() error {
+		eventually.Succeeds(t, "the server is down", func() error {
 			if _, err := s.current(); err == nil {
 				return errNotYet
 			}
@@ -142,21 +143,21 @@ func TestServerHeals(t *testing.T) {
 		if err := b.Ready(); err == nil {
 			t.Error("ready although the server is down")
 		}
-		eventually(t, "the server says that it waits for room", func() error {
+		eventually.Succeeds(t, "the server says that it waits for room", func() error {
 			if err := b.Ready(); !errors.Is(err, ErrNoRoom) {
 				return errors.Join(errNotYet, err)
 			}
 			return nil
 		})
 		empty()
-		eventually(t, "the bus is ready", b.Ready)
-		eventually(t, "the worker is ready", w.Ready)
+		eventually.Succeeds(t, "the bus is ready", b.Ready)
+		eventually.Succeeds(t, "the worker is ready", w.Ready)
 		if n := testutil.ToFloat64(s.restarts); n < float64(round+1) {
 			t.Errorf("%v restarts are counted after round %d", n, round)
 		}
 	}
 	before := l.count()
-	eventually(t, "messages are acknowledged", func() error {
+	eventually.Succeeds(t, "messages are acknowledged", func() error {
 		if l.count() < before+200 {
 			return errNotYet
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/zstats/zstats/pkg/event"
+	"github.com/zstats/zstats/test/eventually"
 )
 
 // shown returns the values of a metric by its label of one name.
@@ -58,7 +59,7 @@ func TestLagOfAStuckWorker(t *testing.T) {
 	start(t, w.Run)
 	stuck := func(want int) {
 		t.Helper()
-		eventually(t, fmt.Sprintf("the lag is %d messages", want), func() error {
+		eventually.Succeeds(t, fmt.Sprintf("the lag is %d messages", want), func() error {
 			if lag := shown(t, registry, "zstats_stage_partition_lag_messages", "partition"); sum(lag) != float64(want) || len(lag) != testPartitions {
 				return fmt.Errorf("it is %v", lag)
 			}
@@ -69,7 +70,7 @@ func TestLagOfAStuckWorker(t *testing.T) {
 	feed(t, b, 20)
 	stuck(460)
 	before := shown(t, registry, "zstats_stage_partition_lag_seconds", "partition")
-	eventually(t, "every age with work rises", func() error {
+	eventually.Succeeds(t, "every age with work rises", func() error {
 		for p, age := range shown(t, registry, "zstats_stage_partition_lag_seconds", "partition") {
 			if before[p] > 0 && age <= before[p] {
 				return fmt.Errorf("partition %s: %v after %v", p, age, before[p])
@@ -136,7 +137,7 @@ func TestMonitor(t *testing.T) {
 	start(t, m.Run)
 	sees := func(unowned, lag float64) {
 		t.Helper()
-		eventually(t, fmt.Sprintf("%v partitions without a worker and a lag of %v", unowned, lag), func() error {
+		eventually.Succeeds(t, fmt.Sprintf("%v partitions without a worker and a lag of %v", unowned, lag), func() error {
 			u, l := testutil.ToFloat64(m.unowned), testutil.ToFloat64(m.lag)
 			if u != unowned || l != lag || (testutil.ToFloat64(m.seconds) > 0) != (lag > 0) {
 				return fmt.Errorf("it sees %v and %v, %v old", u, l, testutil.ToFloat64(m.seconds))
@@ -145,7 +146,7 @@ func TestMonitor(t *testing.T) {
 		})
 	}
 	feed(t, b, 2)
-	eventually(t, "it has looked", func() error {
+	eventually.Succeeds(t, "it has looked", func() error {
 		if testutil.CollectAndCount(m.unowned) == 0 {
 			return errNotYet
 		}

@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap/zaptest"
 
 	"github.com/zstats/zstats/pkg/event"
+	"github.com/zstats/zstats/test/eventually"
 	"github.com/zstats/zstats/test/freeaddr"
 )
 
@@ -66,7 +67,7 @@ func connect(t *testing.T, o Options) *Bus {
 // ensure makes the streams; a cluster may need a while to elect its leaders.
 func ensure(t *testing.T, b *Bus) {
 	t.Helper()
-	eventually(t, "streams are made", func() error {
+	eventually.Succeeds(t, "streams are made", func() error {
 		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 		defer cancel()
 		if err := b.EnsureStreams(ctx, event.Topology(event.Limits{}), testPartitions); err != nil {
@@ -115,22 +116,6 @@ func cluster(t *testing.T) *Bus {
 		}
 	}
 	return open(t, Options{URL: nodes[0].ClientURL(), Replicas: 3})
-}
-
-// eventually tries until check returns nil.
-func eventually(t *testing.T, what string, check func() error) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	defer cancel()
-	for {
-		err := check()
-		if err == nil {
-			return
-		}
-		if !pause(ctx, 20*time.Millisecond) {
-			t.Fatalf("%s: not so after 30 s: %v", what, err)
-		}
-	}
 }
 
 func quiet(t *testing.T) *zap.Logger {

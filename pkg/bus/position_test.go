@@ -13,6 +13,7 @@ import (
 
 	"github.com/zstats/zstats/pkg/event"
 	"github.com/zstats/zstats/pkg/scrape"
+	"github.com/zstats/zstats/test/eventually"
 )
 
 // publishEvents stores n events of an account and returns their sequences.
@@ -42,7 +43,7 @@ func openPosition(t *testing.T, b *Bus, name, account string, from uint64) *Posi
 // pull takes n events.
 func pull(t *testing.T, p *Position, n int) (all []Delivered) {
 	t.Helper()
-	eventually(t, fmt.Sprintf("%d events come", n), func() error {
+	eventually.Succeeds(t, fmt.Sprintf("%d events come", n), func() error {
 		err := p.Pull(t.Context(), n-len(all), func(d Delivered) { all = append(all, d) })
 		if err == nil && len(all) < n {
 			err = errNotYet
@@ -112,7 +113,7 @@ func testPositionHolds(t *testing.T, b *Bus) {
 		t.Fatalf("EVENTS begin at %d, want 2: only that is not for the position", first)
 	}
 	ackAll(t, []Delivered{got[0], got[2]}) // 2 and 4
-	eventually(t, "the acknowledged event goes", func() error {
+	eventually.Succeeds(t, "the acknowledged event goes", func() error {
 		if first := trimAt(t, tr, r, 2*time.Hour); first != 3 {
 			return fmt.Errorf("EVENTS begin at %d, want 3", first)
 		}
@@ -124,7 +125,7 @@ func testPositionHolds(t *testing.T, b *Bus) {
 	if first := trimAt(t, tr, r, 48*time.Hour); first != 7 {
 		t.Fatalf("EVENTS begin at %d, want 7: all are too old", first)
 	}
-	eventually(t, "the position has a gap from 3 to 6 and nothing to come", func() error {
+	eventually.Succeeds(t, "the position has a gap from 3 to 6 and nothing to come", func() error {
 		p := onlyPosition(t, b, "billing")
 		if p.Gap != (Gap{3, 6}) || p.Unacked != 0 || p.Pending != 0 || !p.Oldest.IsZero() {
 			return fmt.Errorf("it is %+v", p)
@@ -234,7 +235,7 @@ func testPositionFromNow(t *testing.T, b *Bus) {
 		t.Errorf("readers are %+v, %v", readers, err)
 	}
 	publishEvents(t, b, "acme", 2)
-	eventually(t, "two events are pending", func() error {
+	eventually.Succeeds(t, "two events are pending", func() error {
 		if p := onlyPosition(t, b, "late"); p.Pending != 2 || p.Oldest.IsZero() {
 			return fmt.Errorf("position %+v", p)
 		}

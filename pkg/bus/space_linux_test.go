@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/zstats/zstats/test/disk"
+	"github.com/zstats/zstats/test/eventually"
 )
 
 func TestDefaultReserve(t *testing.T) {
@@ -86,7 +87,7 @@ func TestStagesWaitForRoom(t *testing.T) {
 	checkCounts(t, b, 1)
 
 	empty := disk.Fill(t, dir, 4*mib)
-	eventually(t, "the worker waits", func() error {
+	eventually.Succeeds(t, "the worker waits", func() error {
 		if err := w.Ready(); !errors.Is(err, ErrNoRoom) {
 			return errors.Join(errNotYet, err)
 		}
@@ -99,6 +100,6 @@ func TestStagesWaitForRoom(t *testing.T) {
 	noMore(t, b, 1)
 	empty()
 	checkCounts(t, b, 3)
-	eventually(t, "the worker is ready", w.Ready)
-	eventually(t, "there is room", b.Room)
+	eventually.Succeeds(t, "the worker is ready", w.Ready)
+	eventually.Succeeds(t, "there is room", b.Room)
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/zstats/zstats/pkg/event"
+	"github.com/zstats/zstats/test/eventually"
 )
 
 func TestStatus(t *testing.T) { each(t, testStatus) }
@@ -37,7 +38,7 @@ func testStatus(t *testing.T, b *Bus) {
 		t.Errorf("before any worker %d messages wait and %d partitions are owned, want %d and 0", waiting, owned, n)
 	}
 	stop := start(t, newCounter(t, b, "one", nil).Run)
-	eventually(t, "all is done by one", func() error {
+	eventually.Succeeds(t, "all is done by one", func() error {
 		if waiting, owned := lag(); waiting > 0 || owned != testPartitions {
 			return errNotYet
 		}

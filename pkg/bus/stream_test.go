@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/zstats/zstats/pkg/event"
+	"github.com/zstats/zstats/test/eventually"
 )
 
 func TestEnsureStreamsTwiceAndWithNewLimits(t *testing.T) {
@@ -63,7 +64,7 @@ func TestEnsureStreamsRefusesLosses(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	eventually(t, "the messages are older than a moment", func() error {
+	eventually.Succeeds(t, "the messages are older than a moment", func() error {
 		s, err := b.StreamStatus(t.Context(), event.Dead)
 		if err == nil && time.Since(s.FirstTime) < 200*time.Millisecond {
 			err = errNotYet

@@ -10,6 +10,7 @@ import (
 
 	"github.com/zstats/zstats/pkg/event"
 	"github.com/zstats/zstats/pkg/scrape"
+	"github.com/zstats/zstats/test/eventually"
 )
 
 // TestTrimStopsAtCheckpoints feeds some messages, lets a worker do them, feeds more while no worker runs, and trims as if all
@@ -21,7 +22,7 @@ func TestTrimStopsAtCheckpoints(t *testing.T) {
 	w.o.Refresh = time.Millisecond // idle partitions follow at once
 	stop := start(t, w.Run)
 	checkCounts(t, b, 5)
-	eventually(t, "all checkpoints are at the end", func() error {
+	eventually.Succeeds(t, "all checkpoints are at the end", func() error {
 		tr := newTrimmer(t, b)
 		keep, err := tr.undone(t.Context(), tr.o.Rules[0], 101, false)
 		if err == nil && keep <= 100 {
@@ -220,7 +221,7 @@ func TestSmallLimitsFlow(t *testing.T) {
 		case errors.Is(err, ErrFull):
 			full++
 			refused++
-			eventually(t, "RAW has room again", func() error {
+			eventually.Succeeds(t, "RAW has room again", func() error {
 				for _, r := range tr.o.Rules {
 					if _, err := tr.trim(t.Context(), r, ahead(), false); err != nil {
 						return err
@@ -238,7 +239,7 @@ func TestSmallLimitsFlow(t *testing.T) {
 			stored[sequences[0]] = true
 		}
 	}
-	eventually(t, "all that was stored is done", func() error {
+	eventually.Succeeds(t, "all that was stored is done", func() error {
 		for _, r := range tr.o.Rules { // SCRAPES may be full
 			if _, err := tr.trim(t.Context(), r, ahead(), false); err != nil {
 				return err
@@ -253,7 +254,7 @@ func TestSmallLimitsFlow(t *testing.T) {
 		}
 		return nil
 	})
-	eventually(t, "nothing waits", func() error {
+	eventually.Succeeds(t, "nothing waits", func() error {
 		partitions, err := b.StageStatus(t.Context(), counterStage(), testPartitions)
 		if err != nil {
 			return err

@@ -16,6 +16,7 @@ import (
 
 	"github.com/zstats/zstats/pkg/event"
 	"github.com/zstats/zstats/pkg/scrape"
+	"github.com/zstats/zstats/test/eventually"
 )
 
 // start runs run until the returned function is called, which waits for its end.
@@ -157,7 +158,7 @@ func noMore(t *testing.T, b *Bus, n int) {
 		target := scrape.Target{Account: "acme", Name: fmt.Sprintf("target-%d", i)}
 		var m Message
 		// In a cluster a reader may be served by a replica that is ahead of the leader for a moment.
-		eventually(t, "the leader has applied the last one", func() (err error) {
+		eventually.Succeeds(t, "the leader has applied the last one", func() (err error) {
 			m, err = b.Last(t.Context(), event.Scrapes, event.ScrapeSubject(target, testPartitions))
 			if err == nil && m.Header["Count"] < strconv.Itoa(n) && len(m.Header["Count"]) <= len(strconv.Itoa(n)) {
 				err = errNotYet
@@ -176,7 +177,7 @@ func TestWorkerCountsOnce(t *testing.T) {
 		w := newCounter(t, b, "one", nil)
 		stop := start(t, w.Run)
 		checkCounts(t, b, 5)
-		eventually(t, "ready", w.Ready)
+		eventually.Succeeds(t, "ready", w.Ready)
 		feed(t, b, 5)
 		checkCounts(t, b, 10)
 		stop()
@@ -242,9 +243,9 @@ func TestPausedWorkerCommitsNothing(t *testing.T) {
 		heir := newCounter(t, b, "heir", nil)
 		// The heir sees a zombie that still announces itself, waits for the hand-over time and takes its share all the same.
 		start(t, heir.Run)
-		eventually(t, "heir works", func() error { return heir.Ready() })
+		eventually.Succeeds(t, "heir works", func() error { return heir.Ready() })
 		close(resume)
-		eventually(t, "the zombie is refused", func() error {
+		eventually.Succeeds(t, "the zombie is refused", func() error {
 			if testutil.ToFloat64(zombie.metrics.failures.WithLabelValues("fenced")) == 0 {
 				return errors.New("not fenced")
 			}
@@ -275,15 +276,15 @@ func TestWorkersShareAndHandOver(t *testing.T) {
 	})
 	one := newCounter(t, b, "one", nil)
 	stopOne := start(t, one.Run)
-	eventually(t, "one works", one.Ready)
+	eventually.Succeeds(t, "one works", one.Ready)
 	two := newCounter(t, b, "two", nil)
 	stopTwo := start(t, two.Run)
 	three := newCounter(t, b, "three", nil)
 	start(t, three.Run)
-	eventually(t, "two works", two.Ready)
-	eventually(t, "three works", three.Ready)
+	eventually.Succeeds(t, "two works", two.Ready)
+	eventually.Succeeds(t, "three works", three.Ready)
 	stopOne()
-	eventually(t, "three works again", three.Ready)
+	eventually.Succeeds(t, "three works again", three.Ready)
 	stopTwo()
 	close(stopFeeding)
 	feeding.Wait()
@@ -341,8 +342,8 @@ func TestMoreWorkersThanPartitions(t *testing.T) {
 	}
 	one, two := newWorker("one"), newWorker("two")
 	stopOne, stopTwo := start(t, one.Run), start(t, two.Run)
-	eventually(t, "one is ready", one.Ready)
-	eventually(t, "two is ready", two.Ready)
+	eventually.Succeeds(t, "one is ready", one.Ready)
+	eventually.Succeeds(t, "two is ready", two.Ready)
 	stopOne()
 	stopTwo()
 }

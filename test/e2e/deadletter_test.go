@@ -14,6 +14,7 @@ import (
 	"github.com/zstats/zstats/pkg/checker"
 	"github.com/zstats/zstats/pkg/event"
 	"github.com/zstats/zstats/pkg/scrape"
+	"github.com/zstats/zstats/test/eventually"
 	"github.com/zstats/zstats/test/harness"
 )
 
@@ -38,7 +39,7 @@ func TestDeadLetters(t *testing.T) {
 	w := wire{t, z.IngestAddr, checker.NewBook()}
 	all := newWireTarget("poisoned:1.j", 1).scrapes(8)
 	w.want("before", w.send(all[:3], smallests(all[:3])), zeros(3))
-	waitFor(t, "the first ones are written", func() error { return written(t, z, "poisoned:1.j", 3) })
+	eventually.Succeeds(t, "the first ones are written", func() error { return written(t, z, "poisoned:1.j", 3) })
 	if code, out := deadletter(t, z, "ls"); code != 0 || !strings.Contains(out, "no dead letters") {
 		t.Errorf("without any: %d, %s", code, out)
 	}
@@ -47,21 +48,21 @@ func TestDeadLetters(t *testing.T) {
 		Sequence       uint64
 		Reason, Target string
 	}
-	waitFor(t, "a dead letter", func() error {
+	eventually.Succeeds(t, "a dead letter", func() error {
 		_, out := deadletter(t, z, "ls", "--json")
 		return json.Unmarshal([]byte(out), &letter)
 	})
 	if letter.Reason != "undecodable" || letter.Target != "poisoned:1.j" {
 		t.Errorf("letter %+v", letter)
 	}
-	waitFor(t, "the target is asked for a full blob", func() error {
+	eventually.Succeeds(t, "the target is asked for a full blob", func() error {
 		if codes := w.send(all[3:4], smallests(all[3:4])); codes[0] != 1 {
 			return errors.New("it is not")
 		}
 		return nil
 	})
 	w.want("in full", w.send(all[3:], fulls(all[3:])), zeros(5))
-	waitFor(t, "the target goes on", func() error { return written(t, z, "poisoned:1.j", 8) })
+	eventually.Succeeds(t, "the target goes on", func() error { return written(t, z, "poisoned:1.j", 8) })
 
 	if err := z.Stop(10 * time.Second); err != nil {
 		t.Fatal(err)

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/zstats/zstats/pkg/archive"
+	"github.com/zstats/zstats/test/eventually"
 )
 
 // dump writes all samples of the scrapes whose paths it is given, a line each.
@@ -36,7 +37,7 @@ func TestExamplePythonReads(t *testing.T) {
 	n := b.ship()
 	files := os.DirFS(b.z.Files())
 	var paths, want []string
-	waitFor(t, "all is written", func() error {
+	eventually.Succeeds(t, "all is written", func() error {
 		paths, want = nil, nil
 		for place, err := range archive.Scrapes(files) {
 			if err != nil {

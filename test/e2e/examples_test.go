@@ -19,6 +19,7 @@ import (
 	"github.com/zstats/zstats/pkg/event/eventpb"
 	"github.com/zstats/zstats/pkg/scrape"
 	"github.com/zstats/zstats/test/corpus"
+	"github.com/zstats/zstats/test/eventually"
 	"github.com/zstats/zstats/test/harness"
 )
 
@@ -133,7 +134,7 @@ func (b *books) entries() (all []entry) {
 // waitEntries waits until the journal has n lines, or more.
 func (b *books) waitEntries(n int) {
 	b.t.Helper()
-	waitFor(b.t, fmt.Sprintf("%d scrapes are journaled", n), func() error {
+	eventually.Succeeds(b.t, fmt.Sprintf("%d scrapes are journaled", n), func() error {
 		if have := len(b.entries()); have < n {
 			return fmt.Errorf("%d are", have)
 		}
@@ -164,7 +165,7 @@ func (b *books) position(name string) *eventpb.Position {
 // waitPosition waits until ok says yes to the position.
 func (b *books) waitPosition(what, name string, ok func(*eventpb.Position) bool) {
 	b.t.Helper()
-	waitFor(b.t, what, func() error {
+	eventually.Succeeds(b.t, what, func() error {
 		if p := b.position(name); p == nil || !ok(p) {
 			return fmt.Errorf("it is %v", p)
 		}
@@ -346,7 +347,7 @@ func TestExamplesShare(t *testing.T) {
 		members[i%2].Kill()
 		members[i%2] = b.start(all[names[i%2]], "--max-in-flight", "2")
 	}
-	waitFor(t, "both have work", func() error {
+	eventually.Succeeds(t, "both have work", func() error {
 		wave()
 		b.waitEntries(n)
 		for _, m := range members {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/zstats/zstats/pkg/checker"
 	"github.com/zstats/zstats/test/corpus"
+	"github.com/zstats/zstats/test/eventually"
 	"github.com/zstats/zstats/test/harness"
 )
 
@@ -121,7 +122,7 @@ func (c notifierClient) positions() map[string]listedPosition {
 // waitUnacked waits until so many events of a position are delivered and not acknowledged.
 func (c notifierClient) waitUnacked(name string, n uint64) {
 	c.t.Helper()
-	waitFor(c.t, fmt.Sprintf("%d events of %s are delivered", n, name), func() error {
+	eventually.Succeeds(c.t, fmt.Sprintf("%d events of %s are delivered", n, name), func() error {
 		if got := c.positions()[name].Unacked; got != n {
 			return fmt.Errorf("%d are", got)
 		}
@@ -132,7 +133,7 @@ func (c notifierClient) waitUnacked(name string, n uint64) {
 // waitMembers waits until so many members of a position wait for events.
 func (c notifierClient) waitMembers(name string, n int) {
 	c.t.Helper()
-	waitFor(c.t, fmt.Sprintf("%d members of %s wait", n, name), func() error {
+	eventually.Succeeds(c.t, fmt.Sprintf("%d members of %s wait", n, name), func() error {
 		if got := c.positions()[name].Waiting; got != n {
 			return fmt.Errorf("%d do", got)
 		}
@@ -149,7 +150,7 @@ func (c notifierClient) member(name string, args ...string) *harness.Process {
 func waitShown(t *testing.T, p *harness.Process, n int) []tailEvent {
 	t.Helper()
 	var all []tailEvent
-	waitFor(t, fmt.Sprintf("%d events are shown", n), func() error {
+	eventually.Succeeds(t, fmt.Sprintf("%d events are shown", n), func() error {
 		if all = shown(t, p.Output()); len(all) < n {
 			return fmt.Errorf("%d are\n%s", len(all), p.Output())
 		}

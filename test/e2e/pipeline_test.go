@@ -15,6 +15,7 @@ import (
 	"github.com/zstats/zstats/pkg/event/eventpb"
 	"github.com/zstats/zstats/pkg/subscribe"
 	"github.com/zstats/zstats/test/corpus"
+	"github.com/zstats/zstats/test/eventually"
 	"github.com/zstats/zstats/test/harness"
 )
 
@@ -32,14 +33,14 @@ func TestNodeExporter(t *testing.T) {
 	stopCollector := startCollector(t, z, "250ms", "node="+target.server.URL+"/metrics")
 	name := target.host() + ".node"
 	const least = 20
-	waitFor(t, "scrapes are written", func() error {
+	eventually.Succeeds(t, "scrapes are written", func() error {
 		if n := len(listTarget(t, z, name)); n < least {
 			return fmt.Errorf("%d of %d", n, least)
 		}
 		return nil
 	})
 	stopCollector()
-	waitFor(t, "all scrapes are written", func() error {
+	eventually.Succeeds(t, "all scrapes are written", func() error {
 		if n, all := len(listTarget(t, z, name)), len(target.exposed()); n != all {
 			return fmt.Errorf("%d of %d", n, all)
 		}
@@ -71,7 +72,7 @@ func TestRecordedScrapes(t *testing.T) {
 	startCollector(t, z, "250ms", flags...)
 	for job, target := range targets {
 		name := target.host() + "." + job
-		waitFor(t, job+" is written", func() error {
+		eventually.Succeeds(t, job+" is written", func() error {
 			if n := len(listTarget(t, z, name)); n != counts[job] {
 				return fmt.Errorf("%d of %d", n, counts[job])
 			}
@@ -92,7 +93,7 @@ func TestSizes(t *testing.T) {
 	startCollector(t, z, "10s", "large="+targets["large"].server.URL, "small="+targets["small"].server.URL)
 	for job, target := range targets {
 		name := target.host() + "." + job
-		waitFor(t, job+" is written", func() error {
+		eventually.Succeeds(t, job+" is written", func() error {
 			if n := len(listTarget(t, z, name)); n != 2 {
 				return fmt.Errorf("%d of 2", n)
 			}
@@ -226,24 +227,4 @@ func readEvents(t *testing.T, notifier string) []checker.Notified {
 		t.Fatalf("after %d events, trimmed %v: %v", len(all), trimmed, err)
 	}
 	return all
-}
-
-// waitFor tries until check returns nil.
-func waitFor(t *testing.T, what string, check func() error) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		err := check()
-		if err == nil {
-			return
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			t.Fatalf("%s: not after %s: %v", what, patience, err)
-		}
-	}
 }

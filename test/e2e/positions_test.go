@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"github.com/zstats/zstats/test/eventually"
 )
 
 // TestRetentionWaits has named positions hold back files: one until it has acknowledged their events, and another that never does,
@@ -48,29 +50,29 @@ func TestRetentionWaits(t *testing.T) {
 	made("slow")
 	a, b := newWireTarget("a:1.j", 1), newWireTarget("b:1.j", 2)
 	ship(t, z.IngestAddr, a, n)
-	waitFor(t, "the first target is written", func() error { return left(n, 0) })
+	eventually.Succeeds(t, "the first target is written", func() error { return left(n, 0) })
 	ship(t, z.IngestAddr, b, n)
-	waitFor(t, "all but the newest of each are held", held(2*(n-1)))
+	eventually.Succeeds(t, "all but the newest of each are held", held(2*(n-1)))
 	again()
-	waitFor(t, "they are held after a restart", held(2*(n-1)))
+	eventually.Succeeds(t, "they are held after a restart", held(2*(n-1)))
 	if err := left(n, n); err != nil {
 		t.Error(err)
 	}
 	c.take("slow", n)
-	waitFor(t, "what is acknowledged is removed", func() error { return left(1, n) })
-	waitFor(t, "the rest is held", held(n-1))
+	eventually.Succeeds(t, "what is acknowledged is removed", func() error { return left(1, n) })
+	eventually.Succeeds(t, "the rest is held", held(n-1))
 	c.take("slow", n)
-	waitFor(t, "all that is acknowledged is removed", func() error { return left(1, 1) })
+	eventually.Succeeds(t, "all that is acknowledged is removed", func() error { return left(1, 1) })
 
 	made("away")
 	ship(t, z.IngestAddr, a, n)
 	c.take("slow", n)
-	waitFor(t, "the other position is waited for", held(n))
+	eventually.Succeeds(t, "the other position is waited for", held(n))
 	if err := left(1+n, 1); err != nil {
 		t.Error(err)
 	}
 	again("--retention.ignore-positions")
-	waitFor(t, "nobody is waited for", func() error { return left(1, 1) })
+	eventually.Succeeds(t, "nobody is waited for", func() error { return left(1, 1) })
 	if err := z.Stop(10 * time.Second); err != nil {
 		t.Error(err)
 	}

@@ -19,6 +19,7 @@ import (
 
 	"github.com/zstats/zstats/pkg/archive"
 	"github.com/zstats/zstats/pkg/event/stingestproto"
+	"github.com/zstats/zstats/test/eventually"
 	"github.com/zstats/zstats/test/harness"
 )
 
@@ -97,7 +98,7 @@ func (d *downstream) count(change int) {
 // waitHeld waits until n calls are held.
 func (d *downstream) waitHeld(n int) {
 	d.t.Helper()
-	waitFor(d.t, fmt.Sprintf("%d calls are held", n), func() error {
+	eventually.Succeeds(d.t, fmt.Sprintf("%d calls are held", n), func() error {
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		if d.waiting != n {
@@ -117,7 +118,7 @@ func (d *downstream) all() map[string]*stingestproto.StatsIngestRequest {
 // waitTaken waits until it has taken n data files.
 func (d *downstream) waitTaken(n int) {
 	d.t.Helper()
-	waitFor(d.t, fmt.Sprintf("%d files are taken", n), func() error {
+	eventually.Succeeds(d.t, fmt.Sprintf("%d files are taken", n), func() error {
 		if have := len(d.all()); have != n {
 			return fmt.Errorf("%d are", have)
 		}
@@ -200,7 +201,7 @@ func TestPush(t *testing.T) {
 	a, b := newWireTarget("a_b:1.j", 1), newWireTarget("b:1.j", 2)
 	ship(t, z.IngestAddr, a, 12)
 	ship(t, z.IngestAddr, b, 8)
-	waitFor(t, "all is written, and the service is known to be away", func() error {
+	eventually.Succeeds(t, "all is written, and the service is known to be away", func() error {
 		if n := len(told(t, files, files)); n != 20 {
 			return fmt.Errorf("%d scrapes are written", n)
 		}
@@ -221,7 +222,7 @@ func TestPush(t *testing.T) {
 	d.start()
 	d.waitTaken(25)
 	d.check(told(t, files, files))
-	waitFor(t, "the position is at the end", func() error {
+	eventually.Succeeds(t, "the position is at the end", func() error {
 		p, ok := c.positions()["@push"]
 		if !ok || p.Pending+p.Unacked > 0 {
 			return fmt.Errorf("it is %+v", p)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/zstats/zstats/pkg/checker"
+	"github.com/zstats/zstats/test/eventually"
 	"github.com/zstats/zstats/test/harness"
 )
 
@@ -38,7 +39,7 @@ func TestReload(t *testing.T) {
 		if err := z.Signal(syscall.SIGHUP); err != nil {
 			t.Fatal(err)
 		}
-		waitFor(t, "the signal is heard", func() error {
+		eventually.Succeeds(t, "the signal is heard", func() error {
 			if !strings.Contains(z.Output(), says) {
 				return errors.New("not yet")
 			}

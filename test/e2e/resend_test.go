@@ -14,6 +14,7 @@ import (
 
 	"github.com/zstats/zstats/pkg/checker"
 	"github.com/zstats/zstats/pkg/zstatsv1"
+	"github.com/zstats/zstats/test/eventually"
 	"github.com/zstats/zstats/test/harness"
 )
 
@@ -127,7 +128,7 @@ func loseAnswer(t *testing.T, w wire, z *harness.Zstats) {
 	if err := req.Write(conn); err != nil {
 		t.Fatal(err)
 	}
-	waitFor(t, "the log has the blobs", func() error {
+	eventually.Succeeds(t, "the log has the blobs", func() error {
 		if len(listTarget(t, z, "lost:1.j")) != 5 {
 			return errors.New("not yet")
 		}
@@ -142,7 +143,7 @@ func loseAnswer(t *testing.T, w wire, z *harness.Zstats) {
 func judge(t *testing.T, z *harness.Zstats, book *checker.Book) {
 	t.Helper()
 	run := checker.Run{Sent: book.All()}
-	waitFor(t, "all is written", func() error {
+	eventually.Succeeds(t, "all is written", func() error {
 		run.Written = checker.Tree(os.DirFS(z.Files()))
 		for _, f := range checker.Compare(run).Findings {
 			if f.Kind == checker.Lost {
@@ -151,7 +152,7 @@ func judge(t *testing.T, z *harness.Zstats, book *checker.Book) {
 		}
 		return nil
 	})
-	waitFor(t, "nothing is left to do", func() error { return z.Idle(t.Context()) })
+	eventually.Succeeds(t, "nothing is left to do", func() error { return z.Idle(t.Context()) })
 	run.Written = checker.Tree(os.DirFS(z.Files()))
 	run.Notified = readEvents(t, z.NotifierAddr)
 	report := checker.Compare(run)

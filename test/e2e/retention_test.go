@@ -12,6 +12,7 @@ import (
 
 	"github.com/zstats/zstats/pkg/archive"
 	"github.com/zstats/zstats/pkg/checker"
+	"github.com/zstats/zstats/test/eventually"
 	"github.com/zstats/zstats/test/harness"
 )
 
@@ -28,7 +29,7 @@ func TestRetention(t *testing.T) {
 	s.run("assembler")
 	s.run("notifier", "--notifier.addr", addrs[1])
 	writers := []*harness.Service{s.run("writer", old...)}
-	waitFor(t, "the first writer removes", func() error { return says(t, writers[0], "zstats_retention_active 1") })
+	eventually.Succeeds(t, "the first writer removes", func() error { return says(t, writers[0], "zstats_retention_active 1") })
 	writers = append(writers, s.run("writer", old...))
 
 	w := wire{t, addrs[0], checker.NewBook()}
@@ -66,14 +67,14 @@ func TestRetention(t *testing.T) {
 		return nil
 	}
 	ship(0)
-	waitFor(t, "old scrapes are removed", onlyNewest)
+	eventually.Succeeds(t, "old scrapes are removed", onlyNewest)
 	if err := says(t, writers[0], `zstats_retention_removed_scrapes_total{account="acme",reason="age"} 20`); err != nil {
 		t.Error(err)
 	}
 
 	ship(1)
 	writers[0].Kill() // in the middle of whatever it does
-	waitFor(t, "the second writer goes on", onlyNewest)
+	eventually.Succeeds(t, "the second writer goes on", onlyNewest)
 	if err := says(t, writers[1], "zstats_retention_active 1"); err != nil {
 		t.Error(err)
 	}
@@ -86,7 +87,7 @@ func TestRetention(t *testing.T) {
 	if err := writers[0].WaitReady(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	waitFor(t, "nothing comes back", onlyNewest)
+	eventually.Succeeds(t, "nothing comes back", onlyNewest)
 	for _, writer := range writers {
 		if err := writer.Stop(10 * time.Second); err != nil {
 			t.Errorf("stop: %v\n%s", err, writer.Output())

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/zstats/zstats/pkg/archive"
+	"github.com/zstats/zstats/test/eventually"
 	"github.com/zstats/zstats/test/harness"
 )
 
@@ -23,7 +24,7 @@ func TestRunByDefault(t *testing.T) {
 	if !shown.MatchString(z.Output()) {
 		t.Errorf("no token is shown:\n%s", z.Output())
 	}
-	waitFor(t, "zstats ships its own metrics", func() error { return ownScrapes(t, z, 3) })
+	eventually.Succeeds(t, "zstats ships its own metrics", func() error { return ownScrapes(t, z, 3) })
 	if err := z.Stop(10 * time.Second); err != nil {
 		t.Fatalf("stop: %v\n%s", err, z.Output())
 	}
@@ -34,7 +35,7 @@ func TestRunByDefault(t *testing.T) {
 	if shown.MatchString(z.Output()) {
 		t.Errorf("the token is shown again:\n%s", z.Output())
 	}
-	waitFor(t, "it goes on", func() error { return ownScrapes(t, z, before+2) })
+	eventually.Succeeds(t, "it goes on", func() error { return ownScrapes(t, z, before+2) })
 	if err := z.Stop(10 * time.Second); err != nil {
 		t.Errorf("stop: %v\n%s", err, z.Output())
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/zstats/zstats/pkg/checker"
+	"github.com/zstats/zstats/test/eventually"
 	"github.com/zstats/zstats/test/freeaddr"
 	"github.com/zstats/zstats/test/harness"
 )
@@ -117,7 +118,7 @@ func TestServicesAlone(t *testing.T) {
 func judgeFiles(t *testing.T, files, notifier string, book *checker.Book) {
 	t.Helper()
 	run := checker.Run{Sent: book.All()}
-	waitFor(t, "all is written", func() error {
+	eventually.Succeeds(t, "all is written", func() error {
 		run.Written = checker.Tree(os.DirFS(files))
 		for _, f := range checker.Compare(run).Findings {
 			if f.Kind == checker.Lost {
@@ -126,7 +127,7 @@ func judgeFiles(t *testing.T, files, notifier string, book *checker.Book) {
 		}
 		return nil
 	})
-	waitFor(t, "all is notified", func() error {
+	eventually.Succeeds(t, "all is notified", func() error {
 		run.Notified = readEvents(t, notifier)
 		if len(run.Notified) < len(run.Written) {
 			return errors.New("not yet")

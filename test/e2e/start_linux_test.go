@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/zstats/zstats/test/disk"
+	"github.com/zstats/zstats/test/eventually"
 	"github.com/zstats/zstats/test/harness"
 )
 
@@ -53,10 +54,10 @@ func startOnAFullDisk(t *testing.T, ran bool) {
 	}
 	empty := disk.Fill(t, dir, 0)
 	early := start()
-	waitFor(t, "it says that it is not ready", func() error { return notReady(t, early) })
+	eventually.Succeeds(t, "it says that it is not ready", func() error { return notReady(t, early) })
 	stop(early)
 	s := start()
-	waitFor(t, "it says that it is not ready", func() error { return notReady(t, s) })
+	eventually.Succeeds(t, "it says that it is not ready", func() error { return notReady(t, s) })
 	empty()
 	if err := s.WaitReady(t.Context()); err != nil {
 		t.Fatal(err)

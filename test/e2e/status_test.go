@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/zstats/zstats/test/eventually"
 	"github.com/zstats/zstats/test/harness"
 )
 
@@ -27,7 +28,7 @@ func TestStatus(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { z.Kill() })
-	waitFor(t, "zstats ships its own metrics", func() error { return ownScrapes(t, z, 2) })
+	eventually.Succeeds(t, "zstats ships its own metrics", func() error { return ownScrapes(t, z, 2) })
 	live := statusOf(t, "--data-dir", z.Dir, "--interval", "100ms", "--partitions")
 	for _, want := range []string{"RAW", "SCRAPES", "EVENTS", "DEAD", "assembler", "writer", "run", "about 1 targets, 0 dead letters"} {
 		if !strings.Contains(live, want) {

@@ -74,24 +74,4 @@ func (p points) died(process *harness.Process) (points, error) {
 	return p[1:], nil
 }
 
-// waitFor tries until check returns nil.
-func waitFor(t *testing.T, what string, check func() error) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		err := check()
-		if err == nil {
-			return
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			t.Fatalf("%s: not after %s: %v", what, patience, err)
-		}
-	}
-}
-
 var errNotYet = errors.New("not yet")

@@ -14,6 +14,7 @@ import (
 	"github.com/zstats/zstats/pkg/bus"
 	"github.com/zstats/zstats/pkg/checker"
 	"github.com/zstats/zstats/pkg/zstatsv1"
+	"github.com/zstats/zstats/test/eventually"
 	"github.com/zstats/zstats/test/harness"
 )
 
@@ -171,7 +172,7 @@ func (s *server) post(blobs []*blob) ([]int8, error) {
 // drain waits until nothing is left to do.
 func (s *server) drain() {
 	s.t.Helper()
-	waitFor(s.t, "everything is done", func() error {
+	eventually.Succeeds(s.t, "everything is done", func() error {
 		if err := s.zstats.Idle(s.t.Context()); err != nil {
 			return err
 		}
@@ -205,7 +206,7 @@ func (s *server) missing() error {
 // told waits until the consumer has an event of each scrape that is written.
 func (s *server) told() {
 	s.t.Helper()
-	waitFor(s.t, "the consumer knows all scrapes", func() error {
+	eventually.Succeeds(s.t, "the consumer knows all scrapes", func() error {
 		known := make(map[string]bool)
 		for _, e := range s.consumer.all() {
 			known[fmt.Sprint(e.Target.Name, e.Generation)] = true

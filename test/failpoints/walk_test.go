@@ -12,6 +12,7 @@ import (
 	"github.com/zstats/zstats/pkg/bus"
 	"github.com/zstats/zstats/pkg/checker"
 	"github.com/zstats/zstats/pkg/failpoint"
+	"github.com/zstats/zstats/test/eventually"
 )
 
 // variants returns the failpoints to die at for a name, each in the form of ZSTATS_FAILPOINT; several are for one process after the
@@ -131,7 +132,7 @@ func prepareTrim(s *server, l *load) {
 	sent := time.Now()
 	s.start() // its workers move the checkpoints of idle partitions to the end
 	s.stop()
-	waitFor(s.t, "what was sent is old", func() error {
+	eventually.Succeeds(s.t, "what was sent is old", func() error {
 		if time.Since(sent) < 300*time.Millisecond { // the age of SCRAPES, which is that of RAW and the head limit, and more
 			return errNotYet
 		}

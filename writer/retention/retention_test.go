@@ -3,6 +3,7 @@ package retention
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/zstats/zstats/pkg/archive"
 	"github.com/zstats/zstats/pkg/scrape"
+	"github.com/zstats/zstats/test/eventually"
 )
 
 const h = time.Hour
@@ -188,24 +190,17 @@ func TestOneAtATime(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- second.Run(ctx) }()
-	waitFor(t, func() bool { return len(left(t, dir)) == 1 })
+	eventually.Succeeds(t, "the second removes what the first would have", func() error {
+		if have := left(t, dir); len(have) != 1 {
+			return fmt.Errorf("left: %q", have)
+		}
+		return nil
+	})
 	cancel()
 	if err := <-ended; err != nil {
 		t.Errorf("Run: %v", err)
 	}
 	noLeftovers(t, dir)
-}
-
-func waitFor(t *testing.T, done func() bool) {
-	t.Helper()
-	timeout := time.After(time.Minute)
-	for !done() {
-		select {
-		case <-timeout:
-			t.Fatal("not within a minute")
-		case <-time.After(5 * time.Millisecond):
-		}
-	}
 }
 
 // TestTwoAtOnce removes the same with several that don't share their locks, beside one that puts new scrapes there.

@@ -1,10 +1,8 @@
-// Package bustest gives tests a log on an embedded server, and a way to wait for what others do with it.
+// Package bustest gives tests a log on an embedded server.
 package bustest
 
 import (
-	"context"
 	"testing"
-	"time"
 
 	"github.com/zstats/zstats/pkg/bus"
 	"github.com/zstats/zstats/pkg/event"
@@ -51,27 +49,4 @@ func Connect(t testing.TB, s *bus.Server, limits event.Limits) *bus.Bus {
 		t.Fatal(err)
 	}
 	return b
-}
-
-// patience is how long Eventually waits: for longer than anything takes on a busy machine.
-const patience = time.Minute
-
-// Eventually waits until check returns nil.
-func Eventually(t testing.TB, what string, check func() error) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		err := check()
-		if err == nil {
-			return
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			t.Fatalf("%s: not so after %s: %v", what, patience, err)
-		}
-	}
 }
