@@ -50,17 +50,14 @@ func (n *Notifier) Consume(stream grpc.BidiStreamingServer[eventpb.ConsumeReques
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	// It ends with the stream, which ends when this method returns.
+	// These two end with the stream, which ends when this method returns: both may wait for the consumer.
 	n.pumps.Go(func() { cancel(m.receive(stream)) })
-	pulled := make(chan struct{})
-	go func() {
-		defer close(pulled)
-		m.pull(ctx, cancel)
-	}()
-	err = m.run(ctx)
-	cancel(nil)
-	<-pulled // a stream that has ended neither waits for events nor holds any
-	return err
+	n.pumps.Go(func() { cancel(m.run(ctx)) })
+	var working sync.WaitGroup
+	working.Go(func() { cancel(m.pull(ctx)) })
+	working.Go(func() { cancel(m.keep(ctx)) })
+	working.Wait() // a stream that has ended neither waits for events nor holds any
+	return endOf(context.Cause(ctx))
 }
 
 // openMember checks a request and opens the position that it asks for.
@@ -157,8 +154,8 @@ type holding struct {
 }
 
 // pull fetches events until ctx ends, never more than the member may hold, and gives back what it holds then.
-func (m *member) pull(ctx context.Context, cancel context.CancelCauseFunc) {
-	for ctx.Err() == nil {
+func (m *member) pull(ctx context.Context) (err error) {
+	for err == nil && ctx.Err() == nil {
 		free := m.free()
 		if free == 0 {
 			select {
@@ -167,10 +164,7 @@ func (m *member) pull(ctx context.Context, cancel context.CancelCauseFunc) {
 			}
 			continue
 		}
-		if err := m.position.Pull(ctx, free, func(d bus.Delivered) { m.take(ctx, d) }); err != nil {
-			cancel(err)
-			break
-		}
+		err = m.position.Pull(ctx, free, func(d bus.Delivered) { m.take(ctx, d) })
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -178,6 +172,7 @@ func (m *member) pull(ctx context.Context, cancel context.CancelCauseFunc) {
 	for _, h := range m.held {
 		_ = h.Return(0) // lost, it comes again all the same, only later
 	}
+	return err
 }
 
 func (m *member) free() int {
@@ -208,61 +203,72 @@ func (m *member) receive(stream grpc.BidiStreamingServer[eventpb.ConsumeRequest,
 			return status.Error(codes.InvalidArgument, "every request but the first must be ack")
 		}
 		for _, sequence := range r.GetAck().GetSequences() {
-			if err := m.ack(sequence); err != nil {
-				return err
+			held, err := m.ack(sequence)
+			if err == nil && !held { // one sequence may be an event's and a gap's: each wants its own acknowledgement
+				err = m.ackGap(stream.Context(), sequence)
 			}
-			if err := m.ackGap(stream.Context(), sequence); err != nil {
+			if err != nil {
 				return err
 			}
 		}
 	}
 }
 
-func (m *member) ack(sequence uint64) error {
+// ack acknowledges an event. It reports whether the member held it.
+func (m *member) ack(sequence uint64) (held bool, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	h, ok := m.held[sequence]
 	if !ok || m.ended {
-		return nil
+		return ok, nil
 	}
 	if err := h.Ack(); err != nil {
-		return err
+		return true, err
 	}
 	delete(m.held, sequence)
 	select {
 	case m.room <- struct{}{}:
 	default:
 	}
-	return nil
+	return true, nil
 }
 
-// run sends events until the stream ends.
+// run sends events, and what was missed, until ctx ends. It may wait for a consumer that doesn't read, until the stream ends.
 func (m *member) run(ctx context.Context) error {
-	if err := m.tellGap(ctx); err != nil {
-		return endOf(ctx, err)
-	}
-	keep := time.NewTicker(min(m.keepEvery, m.timeout))
-	defer keep.Stop()
-	for {
-		var err error
+	look := time.NewTicker(m.keepEvery)
+	defer look.Stop()
+	err := m.tellGap(ctx)
+	for err == nil {
 		select {
 		case d := <-m.in:
 			err = m.deliver(d)
-		case now := <-keep.C:
-			if err = m.keep(now); err == nil {
-				err = m.tellGap(ctx)
+		case <-look.C:
+			err = m.tellGap(ctx)
+		case <-ctx.Done():
+			return nil
+		}
+	}
+	return err
+}
+
+// keep tells the log that what is held is being worked on, until ctx ends or something is held for too long. It waits for nobody, so
+// that a consumer that doesn't read loses no event to others before its time.
+func (m *member) keep(ctx context.Context) error {
+	tick := time.NewTicker(min(m.keepEvery, m.timeout))
+	defer tick.Stop()
+	for {
+		select {
+		case now := <-tick.C:
+			if err := m.keepHeld(now); err != nil {
+				return err
 			}
 		case <-ctx.Done():
-			err = context.Cause(ctx)
-		}
-		if err != nil {
-			return endOf(ctx, err)
+			return nil
 		}
 	}
 }
 
-// keep tells the log that what is held is being worked on, but not for longer than that may take.
-func (m *member) keep(now time.Time) error {
+func (m *member) keepHeld(now time.Time) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for sequence, h := range m.held {
@@ -282,13 +288,19 @@ func (m *member) deliver(d bus.Delivered) error {
 	if err := event.Unmarshal(d.Data, e); err != nil {
 		m.metrics.undecodable.Inc()
 		m.logger.Error("an event can't be decoded; the position leaves it aside", zap.Uint64("sequence", d.Sequence), zap.Error(err))
-		return m.ack(d.Sequence)
+		return m.leave(d)
 	}
 	if !m.filter.match(e) {
-		return m.ack(d.Sequence)
+		return m.leave(d)
 	}
 	e.Sequence = d.Sequence
 	m.metrics.events.Inc()
 	out := &eventpb.Delivery{Event: e, Attempt: uint32(d.Attempt)}
 	return m.send(&eventpb.ConsumeResponse{Message: &eventpb.ConsumeResponse_Delivery{Delivery: out}})
+}
+
+// leave acknowledges an event that is not sent.
+func (m *member) leave(d bus.Delivered) error {
+	_, err := m.ack(d.Sequence)
+	return err
 }

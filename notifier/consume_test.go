@@ -275,6 +275,47 @@ func TestPositionIsToldOfAGap(t *testing.T) {
 	}
 }
 
+// The last sequence of a gap may be that of an event in flight: each wants its own acknowledgement.
+func TestEventAtTheEndOfAGap(t *testing.T) {
+	b := bustest.Open(t)
+	c := dial(t, serve(t, Options{Log: b}))
+	s, _ := consume(t, c, &eventpb.OpenPosition{Name: "slow", From: &eventpb.OpenPosition_FromSequence{}})
+	publish(t, b, repeat(target("acme", "a.j"), 3)...)
+	deliveries(t, s, 3)
+	trim(t, b)
+	if g := next(t, s).GetGap(); g.GetLastSequence() != 3 {
+		t.Fatalf("the gap is %v, want it to end with event 3", g)
+	}
+	ack(t, s, 3, 1, 2)
+	leave(t, s)
+	if g := onlyPosition(t, c).GetGap(); g.GetLastSequence() != 3 {
+		t.Errorf("the gap is %v once the event at its end is acknowledged", g)
+	}
+	s, _ = consume(t, c, &eventpb.OpenPosition{Name: "slow"})
+	g := next(t, s).GetGap()
+	ack(t, s, g.GetLastSequence())
+	leave(t, s)
+	if g := onlyPosition(t, c).GetGap(); g != nil {
+		t.Errorf("the gap is %v, and was acknowledged", g)
+	}
+}
+
+// A new position that asks for what is gone is told so, like a subscription.
+func TestNewPositionIsToldOfAGap(t *testing.T) {
+	b := bustest.Open(t)
+	c := dial(t, serve(t, Options{Log: b}))
+	publish(t, b, repeat(target("acme", "a.j"), 4)...)
+	keep := trim(t, b)
+	want := publish(t, b, target("acme", "a.j"))[0]
+	s, _ := consume(t, c, &eventpb.OpenPosition{Name: "late", From: &eventpb.OpenPosition_FromSequence{FromSequence: 2}})
+	if g := next(t, s).GetGap(); g.GetFirstSequence() != 2 || g.GetLastSequence() != keep-1 {
+		t.Errorf("the gap is %v, want 2 to %d", g, keep-1)
+	}
+	if got := deliveries(t, s, 1); got[0] != want {
+		t.Errorf("event %d came, want %d", got[0], want)
+	}
+}
+
 // A member that is at work learns of a gap too.
 func TestGapUnderAMember(t *testing.T) {
 	b := bustest.Open(t)
@@ -307,6 +348,34 @@ func TestAckTimeout(t *testing.T) {
 	d := next(t, again).GetDelivery()
 	if d.GetEvent().GetSequence() != 1 || d.GetAttempt() != 2 {
 		t.Errorf("got %v, want event 1 for the second time", d)
+	}
+}
+
+// A member that doesn't read keeps its events in time like any other: its stream ends although nothing can be sent, and others get
+// what it had.
+func TestMemberThatDoesNotRead(t *testing.T) {
+	const n = 1000
+	b := bustest.Open(t)
+	server := serve(t, Options{Log: b})
+	// Long names, so that buffers hold few events.
+	sent := publish(t, b, repeat(target("acme", strings.Repeat("a", 500)+".j"), n)...)
+	open := &eventpb.OpenPosition{Name: "deaf", From: &eventpb.OpenPosition_FromSequence{}, MaxInFlight: n, AckTimeoutMs: 500}
+	small := []grpc.DialOption{grpc.WithStaticStreamWindowSize(64 << 10), grpc.WithStaticConnWindowSize(64 << 10)}
+	deaf, _ := consume(t, dial(t, server, small...), open)
+	until(t, "its stream has ended", func() bool {
+		return testutil.ToFloat64(server.metrics.ends.WithLabelValues(codes.DeadlineExceeded.String())) == 1
+	})
+	open.AckTimeoutMs = 0
+	other, _ := consume(t, dial(t, server), open)
+	if got := slices.Sorted(slices.Values(deliveries(t, other, n))); !slices.Equal(got, sent) {
+		t.Errorf("the other got %d events, want all %d", len(got), n)
+	}
+	var err error
+	for err == nil { // what was on its way
+		_, err = deaf.Recv()
+	}
+	if status.Code(err) != codes.DeadlineExceeded {
+		t.Errorf("the stream ended with %v, want DeadlineExceeded", err)
 	}
 }
 

@@ -2,6 +2,7 @@ package notifier
 
 import (
 	"context"
+	"maps"
 
 	"github.com/zstats/zstats/pkg/bus"
 	"github.com/zstats/zstats/pkg/event/eventpb"
@@ -43,7 +44,13 @@ func (m *member) ackGap(ctx context.Context, last uint64) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
 	defer cancel()
-	return m.position.AckGap(ctx, last)
+	if _, err := m.position.AckGap(ctx, last); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	maps.DeleteFunc(m.told, func(told uint64, _ bool) bool { return told <= last })
+	return nil
 }
 
 func gapOf(g bus.Gap) *eventpb.Gap {

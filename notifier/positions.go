@@ -15,12 +15,8 @@ import (
 	"github.com/zstats/zstats/pkg/event/eventpb"
 )
 
-// endOf returns what a stream of a position ends with after an error: if ctx has ended meanwhile, with what ended that. Nothing is
-// wrong when its consumer has closed it.
-func endOf(ctx context.Context, err error) error {
-	if cause := context.Cause(ctx); cause != nil {
-		err = cause
-	}
+// endOf returns what a stream of a position ends with after an error. Nothing is wrong when its consumer has closed it.
+func endOf(err error) error {
 	switch {
 	case errors.Is(err, io.EOF):
 		return nil

@@ -18,7 +18,7 @@ func OpenPosition(ctx context.Context, log Log) (*bus.Position, error) {
 	if err != nil {
 		return nil, err
 	}
-	return log.OpenPosition(ctx, bus.PositionSpec{PositionKey: bus.PositionKey{Name: PositionName}, From: last + 1})
+	return log.OpenPosition(ctx, bus.PositionSpec{PositionKey: bus.PositionKey{Name: PositionName}, From: last + 1, Unbounded: true})
 }
 
 // open opens the position for a session.
@@ -32,7 +32,7 @@ func (p *Pusher) open(ctx context.Context) (*bus.Position, error) {
 	return position, err
 }
 
-// missed counts what was removed before it could be pushed, once.
+// missed counts what was removed before it could be pushed, once among all notifiers.
 func (p *Pusher) missed(ctx context.Context, position *bus.Position) error {
 	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
 	defer cancel()
@@ -40,8 +40,9 @@ func (p *Pusher) missed(ctx context.Context, position *bus.Position) error {
 	if err != nil || g == (bus.Gap{}) {
 		return err
 	}
-	if err := position.AckGap(ctx, g.Last); err != nil {
-		return err
+	g, err = position.AckGap(ctx, g.Last)
+	if err != nil || g == (bus.Gap{}) {
+		return err // another notifier counts it
 	}
 	p.metrics.missed.Add(float64(g.Len()))
 	p.o.Logger.Error("events were removed from the log before the downstream service had taken them: it was away for too long",

@@ -42,6 +42,14 @@ func (g Gap) after(sequence uint64) Gap {
 	return Gap{max(g.First, sequence+1), g.Last}
 }
 
+// upTo returns what lies in front of a sequence, or at it.
+func (g Gap) upTo(sequence uint64) Gap {
+	if g == (Gap{}) || sequence < g.First {
+		return Gap{}
+	}
+	return Gap{g.First, min(g.Last, sequence)}
+}
+
 // Gap returns what was removed before the position had acknowledged it, and AckGap has not been told of yet.
 func (p *Position) Gap(ctx context.Context) (g Gap, err error) {
 	err = p.bus.asking(ctx, func(ctx context.Context) error {
@@ -51,9 +59,13 @@ func (p *Position) Gap(ctx context.Context) (g Gap, err error) {
 	return g, err
 }
 
-// AckGap acknowledges the gap up to a sequence.
-func (p *Position) AckGap(ctx context.Context, last uint64) error {
-	return p.bus.changeGap(ctx, p.consumer.CachedInfo().Name, func(g Gap) Gap { return g.after(last) })
+// AckGap acknowledges the gap up to a sequence. It returns what it is that acknowledged: of two at once, one gets nothing.
+func (p *Position) AckGap(ctx context.Context, last uint64) (acked Gap, err error) {
+	err = p.bus.changeGap(ctx, p.consumer.CachedInfo().Name, func(g Gap) Gap {
+		acked = g.upTo(last)
+		return g.after(last)
+	})
+	return acked, err
 }
 
 // The gaps lie in a bucket, each under the name of its position's consumer: the server forgets what it removed.
@@ -140,15 +152,13 @@ func (b *Bus) changeGap(ctx context.Context, consumer string, change func(Gap) G
 		if want == have {
 			return nil
 		}
-		err = putGap(ctx, kv, consumer, want, revision)
-		if err == nil || !errors.Is(err, jetstream.ErrKeyExists) && !errors.Is(err, jetstream.ErrKeyRevisionMismatch) {
+		if err := putGap(ctx, kv, consumer, want, revision); !othersWereFirst(err) {
 			return err
 		}
 	}
 }
 
-// putGap replaces a gap of a revision, or makes one if that is 0. It is an ErrKeyExists or an ErrKeyRevisionMismatch if somebody
-// else was there first. An empty gap is stored like any other, so that its revision is known.
+// putGap replaces a gap of a revision, or makes one if that is 0. An empty gap is stored like any other, so that its revision is known.
 func putGap(ctx context.Context, kv jetstream.KeyValue, consumer string, g Gap, revision uint64) error {
 	data, err := event.Marshal(&eventpb.Gap{FirstSequence: g.First, LastSequence: g.Last})
 	if err != nil {
@@ -165,6 +175,46 @@ func putGap(ctx context.Context, kv jetstream.KeyValue, consumer string, g Gap, 
 	return nil
 }
 
-func (b *Bus) forgetGap(ctx context.Context, consumer string) error {
-	return b.changeGap(ctx, consumer, func(Gap) Gap { return Gap{} })
+// othersWereFirst reports whether a change failed because the revision is another one by now.
+func othersWereFirst(err error) bool {
+	return errors.Is(err, jetstream.ErrKeyExists) || errors.Is(err, jetstream.ErrKeyRevisionMismatch)
+}
+
+// beginGap sets the gap of a position that is about to be made, to what is gone already of what it asks for. Have is what an earlier
+// position of its name has left. It leaves the gap alone once others have changed it, as they make the position too.
+func (b *Bus) beginGap(ctx context.Context, s jetstream.Stream, spec PositionSpec, have Gap, revision uint64) error {
+	info, err := s.Info(ctx)
+	if err != nil {
+		return err
+	}
+	want := Gap{}
+	if from := max(spec.From, 1); from < info.State.FirstSeq {
+		want = Gap{from, info.State.FirstSeq - 1}
+	}
+	if want == have {
+		return nil
+	}
+	kv, err := b.gapBucket(ctx)
+	if err != nil {
+		return err
+	}
+	if err := putGap(ctx, kv, spec.consumer(), want, revision); !othersWereFirst(err) {
+		return err
+	}
+	return nil
+}
+
+// forgetGap removes the gap of a position that was removed, unless others have changed it since: there may be a new one.
+func (b *Bus) forgetGap(ctx context.Context, consumer string, revision uint64) error {
+	if revision == 0 {
+		return nil
+	}
+	kv, err := b.gapBucket(ctx)
+	if err != nil {
+		return err
+	}
+	if err := kv.Purge(ctx, consumer, jetstream.LastRevision(revision)); err != nil && !othersWereFirst(err) {
+		return fmt.Errorf("gap of %s: %w", consumer, err)
+	}
+	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -54,8 +55,10 @@ type PositionSpec struct {
 	PositionKey
 	// FilterAccount selects an account's events, or all if empty. Target is not looked at here, only kept.
 	FilterAccount, Target string
-	// From is the first sequence of a new position.
+	// From is the first sequence of a new position. What is gone of it already is its first gap.
 	From uint64
+	// Unbounded: it doesn't matter how many positions there are.
+	Unbounded bool
 }
 
 // Errors of positions.
@@ -121,23 +124,30 @@ func (b *Bus) OpenPosition(ctx context.Context, spec PositionSpec) (*Position, e
 
 // createPosition makes a position that wasn't there. It reports whether it is this call that made it.
 func (b *Bus) createPosition(ctx context.Context, s jetstream.Stream, spec PositionSpec) (jetstream.Consumer, bool, error) {
+	// Read before it is certain that there is no position, so that it can't be one's that others are making.
+	have, revision, err := b.gapAt(ctx, spec.consumer())
+	if err != nil {
+		return nil, false, err
+	}
 	all, err := positionsOf(ctx, s)
 	if err != nil {
 		return nil, false, err
 	}
-	if len(all) >= maxPositions || spec.Account != "" && ownedBy(all, spec.Account) >= maxOwned {
-		return nil, false, ErrTooMany
-	}
-	if err := b.forgetGap(ctx, spec.consumer()); err != nil { // of an earlier position of this name
-		return nil, false, err
-	}
-	c, err := s.CreateConsumer(ctx, spec.config())
-	if errors.Is(err, jetstream.ErrConsumerExists) {
+	if !contains(all, spec.PositionKey) {
+		if !spec.Unbounded && (len(all) >= maxPositions || spec.Account != "" && ownedBy(all, spec.Account) >= maxOwned) {
+			return nil, false, ErrTooMany
+		}
+		if err := b.beginGap(ctx, s, spec, have, revision); err != nil {
+			return nil, false, err
+		}
+		c, err := s.CreateConsumer(ctx, spec.config())
+		if !errors.Is(err, jetstream.ErrConsumerExists) {
+			return c, true, err
+		}
 		// Of two that make it at once, the second is told that there is one, with another start.
-		c, err = s.Consumer(ctx, spec.consumer())
-		return c, false, err
 	}
-	return c, true, err
+	c, err := s.Consumer(ctx, spec.consumer())
+	return c, false, err
 }
 
 func (s PositionSpec) config() jetstream.ConsumerConfig {
@@ -267,6 +277,10 @@ func positionsOf(ctx context.Context, s jetstream.Stream) (all []*jetstream.Cons
 	return all, nil
 }
 
+func contains(all []*jetstream.ConsumerInfo, k PositionKey) bool {
+	return slices.ContainsFunc(all, func(info *jetstream.ConsumerInfo) bool { return info.Name == k.consumer() })
+}
+
 // ownedBy counts the positions of an account's tokens.
 func ownedBy(all []*jetstream.ConsumerInfo, account string) (n int) {
 	for _, info := range all {
@@ -294,6 +308,10 @@ func (b *Bus) RemovePosition(ctx context.Context, k PositionKey) error {
 	if err != nil {
 		return err
 	}
+	_, revision, err := b.gapAt(ctx, k.consumer())
+	if err != nil {
+		return fmt.Errorf("position %s: %w", k.Name, err)
+	}
 	err = s.DeleteConsumer(ctx, k.consumer())
 	if errors.Is(err, jetstream.ErrConsumerNotFound) {
 		return fmt.Errorf("position %s: %w", k.Name, ErrNotFound)
@@ -301,5 +319,5 @@ func (b *Bus) RemovePosition(ctx context.Context, k PositionKey) error {
 	if err != nil {
 		return fmt.Errorf("position %s: %w", k.Name, err)
 	}
-	return b.forgetGap(ctx, k.consumer())
+	return b.forgetGap(ctx, k.consumer(), revision)
 }

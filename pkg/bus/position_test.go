@@ -136,8 +136,8 @@ func testPositionHolds(t *testing.T, b *Bus) {
 	if g, err := again.Gap(t.Context()); err != nil || g != (Gap{3, 6}) {
 		t.Errorf("gap is %v, %v; want 3 to 6", g, err)
 	}
-	if err := again.AckGap(t.Context(), 6); err != nil {
-		t.Fatal(err)
+	if acked, err := again.AckGap(t.Context(), 6); err != nil || acked != (Gap{3, 6}) {
+		t.Fatalf("acknowledged %v, %v; want 3 to 6", acked, err)
 	}
 	if g, err := p.Gap(t.Context()); err != nil || g != (Gap{}) {
 		t.Errorf("an acknowledged gap is %v, %v", g, err)
@@ -199,11 +199,11 @@ func testGapGrows(t *testing.T, b *Bus) {
 		t.Fatal(err)
 	}
 	for _, step := range []struct {
-		ack  uint64
-		want Gap
-	}{{9, Gap{10, 27}}, {20, Gap{21, 27}}, {27, Gap{}}, {27, Gap{}}} {
-		if err := p.AckGap(t.Context(), step.ack); err != nil {
-			t.Fatal(err)
+		ack         uint64
+		acked, want Gap
+	}{{9, Gap{}, Gap{10, 27}}, {20, Gap{10, 20}, Gap{21, 27}}, {27, Gap{21, 27}, Gap{}}, {27, Gap{}, Gap{}}} {
+		if acked, err := p.AckGap(t.Context(), step.ack); err != nil || acked != step.acked {
+			t.Fatalf("%d acknowledges %v, %v; want %v", step.ack, acked, err, step.acked)
 		}
 		if g, err := p.Gap(t.Context()); err != nil || g != step.want {
 			t.Errorf("after %d is acknowledged the gap is %v, %v; want %v", step.ack, g, err, step.want)
@@ -216,8 +216,59 @@ func testGapGrows(t *testing.T, b *Bus) {
 	if err := b.RemovePosition(t.Context(), PositionKey{Name: "slow"}); err != nil {
 		t.Fatal(err)
 	}
+	if all, err := b.allGaps(t.Context()); err != nil || len(all) != 0 {
+		t.Errorf("gaps of removed positions are kept: %v, %v", all, err)
+	}
 	if g, err := openPosition(t, b, "slow", "", 1).Gap(t.Context()); err != nil || g != (Gap{}) {
 		t.Errorf("a new position has the gap %v of the one before, %v", g, err)
+	}
+}
+
+// TestGapOfAnother: a position that is made or removed touches no gap of one of its name that others make meanwhile.
+func TestGapOfAnother(t *testing.T) { each(t, testGapOfAnother) }
+
+func testGapOfAnother(t *testing.T, b *Bus) {
+	spec := PositionSpec{PositionKey: PositionKey{Name: "contested"}, From: 1}
+	note := func(g Gap) {
+		t.Helper()
+		if err := b.changeGap(t.Context(), spec.consumer(), func(Gap) Gap { return g }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	note(Gap{1, 1})
+	have, revision, err := b.gapAt(t.Context(), spec.consumer())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := b.stream(t.Context(), event.Events)
+	if err != nil {
+		t.Fatal(err)
+	}
+	note(Gap{5, 9}) // the others'
+	if err := errors.Join(b.beginGap(t.Context(), s, spec, have, revision), b.forgetGap(t.Context(), spec.consumer(), revision)); err != nil {
+		t.Fatal(err)
+	}
+	if g, err := b.gap(t.Context(), spec.consumer()); err != nil || g != (Gap{5, 9}) {
+		t.Errorf("the gap is %v, %v; want 5 to 9", g, err)
+	}
+}
+
+// TestNewPositionMissed: what a new position asks for and is gone is its first gap.
+func TestNewPositionMissed(t *testing.T) { each(t, testNewPositionMissed) }
+
+func testNewPositionMissed(t *testing.T, b *Bus) {
+	publishEvents(t, b, "acme", 5)
+	tr, r := eventsTrimmer(t, b)
+	if first := trimAt(t, tr, r, 48*time.Hour); first != 6 {
+		t.Fatalf("EVENTS begin at %d, want 6", first)
+	}
+	for from, want := range map[uint64]Gap{1: {1, 5}, 4: {4, 5}, 6: {}} {
+		name := fmt.Sprint("from-", from)
+		for _, how := range []string{"made", "opened again"} {
+			if g, err := openPosition(t, b, name, "", from).Gap(t.Context()); err != nil || g != want {
+				t.Errorf("%s, %s: the gap is %v, %v; want %v", name, how, g, err, want)
+			}
+		}
 	}
 }
 
@@ -319,5 +370,9 @@ func TestPositionsAreBounded(t *testing.T) {
 	}
 	if err := errors.Join(open("greedy", 0), open("modest", 0)); err != nil {
 		t.Errorf("one that is there, and one of another account: %v", err)
+	}
+	must := PositionSpec{PositionKey: PositionKey{Name: "must", Account: "greedy"}, From: 1, Unbounded: true}
+	if _, err := b.OpenPosition(t.Context(), must); err != nil {
+		t.Errorf("one that isn't bounded: %v", err)
 	}
 }

@@ -235,7 +235,8 @@ func (*OpenPosition_FromTimeUs) isOpenPosition_From() {}
 
 type AckEvents struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Sequences of events that this stream has brought, or the last sequence of a Gap. Others are ignored.
+	// Sequences of events that this stream has brought, or the last sequence of a Gap. Others are ignored. One that is both, since the
+	// event was removed while it was in flight, is the event's the first time and the Gap's the second.
 	Sequences     []uint64 `protobuf:"varint,1,rep,packed,name=sequences,proto3" json:"sequences,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
