@@ -52,7 +52,9 @@ func (n *Notifier) Consume(stream grpc.BidiStreamingServer[eventpb.ConsumeReques
 	defer cancel(nil)
 	// These two end with the stream, which ends when this method returns: both may wait for the consumer.
 	n.pumps.Go(func() { cancel(m.receive(stream)) })
-	n.pumps.Go(func() { cancel(m.run(ctx)) })
+	n.pumps.Go(func() {
+		cancel(n.caught(eventpb.Notifier_Consume_FullMethodName, func() error { return m.run(ctx) }))
+	})
 	var working sync.WaitGroup
 	working.Go(func() { cancel(m.pull(ctx)) })
 	working.Go(func() { cancel(m.keep(ctx)) })

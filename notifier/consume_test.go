@@ -289,7 +289,7 @@ func TestEventAtTheEndOfAGap(t *testing.T) {
 	ack(t, s, 3, 1, 2)
 	leave(t, s)
 	if g := onlyPosition(t, c).GetGap(); g.GetLastSequence() != 3 {
-		t.Errorf("the gap is %v once the event at its end is acknowledged", g)
+		t.Fatalf("the gap is %v once the event at its end is acknowledged", g)
 	}
 	s, _ = consume(t, c, &eventpb.OpenPosition{Name: "slow"})
 	g := next(t, s).GetGap()

@@ -26,80 +26,70 @@ func endOf(err error) error {
 	return err
 }
 
-// ListPositions implements the service's method of that name.
-func (n *Notifier) ListPositions(ctx context.Context, _ *eventpb.ListPositionsRequest) (*eventpb.ListPositionsResponse, error) {
-	g, err := n.grant(ctx)
-	if err != nil {
-		return nil, err
-	}
-	all, err := n.positions(ctx, g)
-	if err != nil {
-		return nil, err
-	}
-	out := new(eventpb.ListPositionsResponse)
-	for _, p := range all {
-		out.Positions = append(out.Positions, &eventpb.Position{
-			Name: p.Name, OwnerAccount: p.Account, OwnerSource: p.Source, Account: p.FilterAccount, Target: p.Target,
-			AckedSequence: p.Acked, Pending: p.Pending, Unacked: p.Unacked, Waiting: uint32(p.Waiting),
-			Gap: gapOf(p.Gap), OldestUs: microseconds(p.Oldest),
-		})
-	}
-	return out, nil
+// Positions lists and removes the named positions of a log. An error that has a gRPC status is the caller's own.
+type Positions struct {
+	log       positionLog
+	lookAgain time.Duration // as pace has it
 }
 
-// microseconds counts from the Unix epoch; the zero time is 0.
-func microseconds(t time.Time) int64 {
-	if t.IsZero() {
-		return 0
-	}
-	return t.UnixMicro()
+type positionLog interface {
+	Positions(ctx context.Context) ([]bus.PositionState, error)
+	RemovePosition(ctx context.Context, k bus.PositionKey) error
 }
 
-// positions returns those that a grant lets see.
-func (n *Notifier) positions(ctx context.Context, g account.Grant) ([]bus.PositionState, error) {
-	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
-	defer cancel()
-	all, err := n.log.Positions(ctx)
-	if err != nil {
-		return nil, n.status(ctx, err)
-	}
-	var out []bus.PositionState
-	for _, p := range all {
-		if g == (account.Grant{}) || p.Account == g.Account && p.Source == g.Source {
-			out = append(out, p)
+// PositionsOf returns the positions of a log to one who needs no notifier, and no token.
+func PositionsOf(log positionLog) *Positions {
+	return &Positions{log, defaultPace().lookAgain}
+}
+
+// Positions returns all of them.
+func (p *Positions) Positions(ctx context.Context) ([]*eventpb.Position, error) {
+	return p.list(ctx, account.Grant{})
+}
+
+// RemovePosition forgets one. The error has the status NotFound if there is none, and FailedPrecondition if members wait for its
+// events and it is not forced.
+func (p *Positions) RemovePosition(ctx context.Context, r *eventpb.RemovePositionRequest) error {
+	return p.remove(ctx, account.Grant{}, r)
+}
+
+// list returns those that a grant lets see.
+func (p *Positions) list(ctx context.Context, g account.Grant) (out []*eventpb.Position, err error) {
+	all, err := p.states(ctx)
+	for _, s := range all {
+		if g == (account.Grant{}) || s.Account == g.Account && s.Source == g.Source {
+			out = append(out, messageOf(s))
 		}
 	}
-	return out, nil
+	return out, err
 }
 
-// RemovePosition implements the service's method of that name.
-func (n *Notifier) RemovePosition(ctx context.Context, r *eventpb.RemovePositionRequest) (*eventpb.RemovePositionResponse, error) {
-	g, err := n.grant(ctx)
-	if err != nil {
-		return nil, err
-	}
+func (p *Positions) states(ctx context.Context) ([]bus.PositionState, error) {
+	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
+	defer cancel()
+	return p.log.Positions(ctx)
+}
+
+func (p *Positions) remove(ctx context.Context, g account.Grant, r *eventpb.RemovePositionRequest) error {
 	key := bus.PositionKey{Name: r.GetName(), Account: r.GetOwnerAccount(), Source: r.GetOwnerSource()}
 	if g != (account.Grant{}) {
 		key.Account, key.Source = g.Account, g.Source
 	}
-	if err := n.mayRemove(ctx, g, key, r.GetForce()); err != nil {
-		return nil, err
+	if err := p.mayRemove(ctx, key, r.GetForce()); err != nil {
+		return err
 	}
-	if err := n.log.RemovePosition(ctx, key); err != nil {
-		return nil, n.status(ctx, err)
-	}
-	return new(eventpb.RemovePositionResponse), nil
+	return p.log.RemovePosition(ctx, key)
 }
 
 // mayRemove reports why a position may not be removed, or nil.
-func (n *Notifier) mayRemove(ctx context.Context, g account.Grant, key bus.PositionKey, force bool) error {
+func (p *Positions) mayRemove(ctx context.Context, key bus.PositionKey, force bool) error {
 	// A member asks for events once a second, and for a moment in between it doesn't seem to wait: so look twice.
 	for again := range 2 {
-		all, err := n.positions(ctx, g)
+		all, err := p.states(ctx)
 		if err != nil {
 			return err
 		}
-		i := slices.IndexFunc(all, func(p bus.PositionState) bool { return p.PositionKey == key })
+		i := slices.IndexFunc(all, func(s bus.PositionState) bool { return s.PositionKey == key })
 		switch {
 		case i < 0:
 			return status.Errorf(codes.NotFound, "there is no position %s", key.Name)
@@ -108,11 +98,55 @@ func (n *Notifier) mayRemove(ctx context.Context, g account.Grant, key bus.Posit
 		case all[i].Waiting > 0:
 			return status.Errorf(codes.FailedPrecondition, "members of position %s wait for events: stop them first, or force it", key.Name)
 		}
-		if again == 0 && !pause(ctx, n.pace.lookAgain) {
+		if again == 0 && !pause(ctx, p.lookAgain) {
 			return status.FromContextError(ctx.Err()).Err()
 		}
 	}
 	return nil
+}
+
+// keeper returns the positions of the notifier's log.
+func (n *Notifier) keeper() *Positions { return &Positions{n.log, n.pace.lookAgain} }
+
+// ListPositions implements the service's method of that name.
+func (n *Notifier) ListPositions(ctx context.Context, _ *eventpb.ListPositionsRequest) (*eventpb.ListPositionsResponse, error) {
+	g, err := n.grant(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all, err := n.keeper().list(ctx, g)
+	if err != nil {
+		return nil, n.status(ctx, err)
+	}
+	return &eventpb.ListPositionsResponse{Positions: all}, nil
+}
+
+// RemovePosition implements the service's method of that name.
+func (n *Notifier) RemovePosition(ctx context.Context, r *eventpb.RemovePositionRequest) (*eventpb.RemovePositionResponse, error) {
+	g, err := n.grant(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := n.keeper().remove(ctx, g, r); err != nil {
+		return nil, n.status(ctx, err)
+	}
+	return new(eventpb.RemovePositionResponse), nil
+}
+
+func messageOf(s bus.PositionState) *eventpb.Position {
+	return &eventpb.Position{
+		Name: s.Name, OwnerAccount: s.Account, OwnerSource: s.Source, Account: s.FilterAccount, Target: s.Target,
+		AckedSequence: s.Acked, Pending: s.Pending, Unacked: s.Unacked, Waiting: uint32(s.Waiting),
+		Gap: gapOf(s.Gap), OldestUs: microseconds(s.Oldest),
+	}
+}
+
+// microseconds counts from the Unix epoch; the zero time is 0.
+func microseconds(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMicro()
 }
 
 // pause reports whether the time passed before ctx ended.

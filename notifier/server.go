@@ -113,6 +113,16 @@ func (n *Notifier) guardUnary(ctx context.Context, req any, info *grpc.UnaryServ
 	return handler(ctx, req)
 }
 
+// caught returns what do returns, or that it panicked: for goroutines of a call, which would end the process.
+func (n *Notifier) caught(method string, do func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = n.panicked(method, p)
+		}
+	}()
+	return do()
+}
+
 // panicked logs a panic and returns what its caller is told.
 func (n *Notifier) panicked(method string, p any) error {
 	n.logger.Error("a call panicked", zap.String("method", method), zap.Any("panic", p), zap.ByteString("stack", debug.Stack()))

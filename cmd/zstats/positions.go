@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/zstats/zstats/notifier"
 	"github.com/zstats/zstats/pkg/event/eventpb"
 	"github.com/zstats/zstats/pkg/table"
 )
@@ -21,7 +22,8 @@ func positionsCommand() *cobra.Command {
 		Use:   "positions",
 		Short: "List, show and remove the named positions of consumers",
 		Long: `List, show and remove named positions: places in the events that consumers have given a name, with 'zstats tail --name'
-or the notifier's Consume. The notifier keeps them when their consumers are away, and with them what was not acknowledged.`,
+or the notifier's Consume. They are kept when their consumers are away, and with them what was not acknowledged. A notifier is
+asked, which shows a token those of its account only; all of them are seen in the log itself, with --data-dir or --nats-url.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
@@ -32,21 +34,45 @@ or the notifier's Consume. The notifier keeps them when their consumers are away
 // positionsFlags are what the subcommands of `zstats positions` have in common.
 type positionsFlags struct {
 	notifierSource
+	log  logSource // asked instead of a notifier, if a flag names it
 	json bool
 }
 
 func (f *positionsFlags) register(cmd *cobra.Command) {
-	f.notifierSource.register(cmd.Flags())
-	cmd.Flags().BoolVar(&f.json, "json", false, "write one JSON object a line")
+	flags := cmd.Flags()
+	f.notifierSource.register(flags)
+	flags.StringVar(&f.log.dataDir, "data-dir", "", "data directory of 'zstats run', to look into its log itself instead of asking a notifier")
+	flags.StringVar(&f.log.natsURL, "nats-url", "", "NATS servers with the log, likewise")
+	flags.StringVar(&f.log.natsCredentials, "nats.credentials", "", "NATS credentials file")
+	cmd.MarkFlagsMutuallyExclusive("notifier", "data-dir", "nats-url")
+	flags.BoolVar(&f.json, "json", false, "write one JSON object a line")
+}
+
+// positionKeeper lists and removes named positions. Its errors have gRPC statuses where the notifier's have.
+type positionKeeper interface {
+	Positions(ctx context.Context) ([]*eventpb.Position, error)
+	RemovePosition(ctx context.Context, r *eventpb.RemovePositionRequest) error
+}
+
+// inLog reports whether the log is looked into, and no notifier is asked.
+func (f *positionsFlags) inLog() bool { return f.log.dataDir != "" || f.log.natsURL != "" }
+
+// open returns what keeps the positions. The second value closes it.
+func (f *positionsFlags) open(ctx context.Context) (positionKeeper, func(), error) {
+	if !f.inLog() {
+		client, err := f.client()
+		return client, func() {}, err
+	}
+	log, end, err := f.log.open(ctx, "positions")
+	if err != nil {
+		return nil, nil, err
+	}
+	return notifier.PositionsOf(log), end, nil
 }
 
 // list returns all positions that there are, by owner and name.
-func (s *notifierSource) list(ctx context.Context) ([]*eventpb.Position, error) {
-	client, err := s.client()
-	if err != nil {
-		return nil, err
-	}
-	all, err := client.Positions(ctx)
+func (s *notifierSource) list(ctx context.Context, keeper positionKeeper) ([]*eventpb.Position, error) {
+	all, err := keeper.Positions(ctx)
 	slices.SortFunc(all, func(a, b *eventpb.Position) int {
 		return slices.Compare([]string{owner(a), a.GetName()}, []string{owner(b), b.GetName()})
 	})
@@ -58,10 +84,14 @@ const completionPatience = 2 * time.Second
 
 // completePositions completes names of positions, if the notifier answers.
 func (s *notifierSource) completePositions(cmd *cobra.Command, args []string, typed string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	client, err := s.client()
+	if err != nil || len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
 	ctx, cancel := context.WithTimeout(cmd.Context(), completionPatience)
 	defer cancel()
-	all, err := s.list(ctx)
-	if err != nil || len(args) > 0 {
+	all, err := s.list(ctx, client)
+	if err != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
 	return withPrefix(positionNames(all), typed), cobra.ShellCompDirectiveNoFileComp
@@ -89,7 +119,12 @@ the age of the oldest event that is not acknowledged, the sequence up to which a
   zstats positions ls --json | jq 'select(.pending > 1000) | .name'`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			all, err := f.list(cmd.Context())
+			keeper, end, err := f.open(cmd.Context())
+			if err != nil {
+				return err
+			}
+			defer end()
+			all, err := f.list(cmd.Context(), keeper)
 			if err != nil {
 				return err
 			}
@@ -129,6 +164,15 @@ func (f *onePosition) register(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.ownerSource, "owner-source", "", "source of the owner, likewise")
 	_ = cmd.RegisterFlagCompletionFunc("owner-account", cobra.NoFileCompletions) // the flags are there
 	_ = cmd.RegisterFlagCompletionFunc("owner-source", cobra.NoFileCompletions)
+}
+
+// look asks for the position of a name.
+func (f *onePosition) look(ctx context.Context, keeper positionKeeper, name string) (*eventpb.Position, error) {
+	all, err := f.list(ctx, keeper)
+	if err != nil {
+		return nil, err
+	}
+	return f.find(all, name)
 }
 
 // find returns the position of a name, of the owner that was given or the only one.
@@ -187,11 +231,12 @@ func positionsShowCommand() *cobra.Command {
   zstats positions show billing --json | jq .acked_sequence`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			all, err := f.list(cmd.Context())
+			keeper, end, err := f.open(cmd.Context())
 			if err != nil {
 				return err
 			}
-			p, err := f.find(all, args[0])
+			defer end()
+			p, err := f.look(cmd.Context(), keeper, args[0])
 			if err != nil {
 				return err
 			}
@@ -220,15 +265,16 @@ connect again.`,
   zstats positions rm billing --owner-account acme --force`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			all, err := f.list(cmd.Context())
+			keeper, end, err := f.open(cmd.Context())
 			if err != nil {
 				return err
 			}
-			p, err := f.find(all, args[0])
+			defer end()
+			p, err := f.look(cmd.Context(), keeper, args[0])
 			if err != nil {
 				return err
 			}
-			if err := f.remove(cmd.Context(), p, force); err != nil {
+			if err := f.remove(cmd.Context(), keeper, p, force); err != nil {
 				return err
 			}
 			d := displayOf(cmd, time.Now())
@@ -244,12 +290,8 @@ connect again.`,
 	return cmd
 }
 
-func (f *onePosition) remove(ctx context.Context, p *eventpb.Position, force bool) error {
-	client, err := f.client()
-	if err != nil {
-		return err
-	}
-	err = client.RemovePosition(ctx, &eventpb.RemovePositionRequest{
+func (f *onePosition) remove(ctx context.Context, keeper positionKeeper, p *eventpb.Position, force bool) error {
+	err := keeper.RemovePosition(ctx, &eventpb.RemovePositionRequest{
 		Name: p.GetName(), OwnerAccount: p.GetOwnerAccount(), OwnerSource: p.GetOwnerSource(), Force: force,
 	})
 	if status.Code(err) == codes.FailedPrecondition {

@@ -77,7 +77,7 @@ account         acme
 target          *.node
 acknowledged    all up to sequence 5000000
 pending         120000 events to be delivered, of all targets
-unacknowledged  100 events that were delivered
+unacknowledged  100 events delivered
 oldest          2026-11-25 13:30:00.000000, 1h30m ago
 waiting         1 member for events
 gap             events 12 to 40 were removed before they were acknowledged

@@ -49,7 +49,7 @@ func (d *display) position(p *eventpb.Position, now time.Time) error {
 		{"target", cmp.Or(p.GetTarget(), "all")},
 		{"acknowledged", "all up to sequence " + number(p.GetAckedSequence())},
 		{"pending", count(p.GetPending(), "event") + " to be delivered"},
-		{"unacknowledged", count(p.GetUnacked(), "event") + " that were delivered"},
+		{"unacknowledged", count(p.GetUnacked(), "event") + " delivered"},
 		{"oldest", d.oldest(p, now)},
 		{"waiting", count(p.GetWaiting(), "member") + " for events"},
 	}

@@ -14,19 +14,25 @@ import (
 	"github.com/zstats/zstats/pkg/checker"
 	"github.com/zstats/zstats/test/corpus"
 	"github.com/zstats/zstats/test/eventually"
+	"github.com/zstats/zstats/test/freeaddr"
 	"github.com/zstats/zstats/test/harness"
 )
 
-// notifierClient runs commands that ask a notifier, as a user would.
+// notifierClient runs commands that ask a notifier, as a user would, or look into the log in a data directory.
 type notifierClient struct {
 	t    *testing.T
 	addr string
 	env  []string
+	dir  string // set: the data directory
 }
 
 func (c notifierClient) start(args ...string) *harness.Process {
 	c.t.Helper()
-	p, err := harness.StartIn(c.env, zstatsBinary, append(args, "--notifier", c.addr)...)
+	where := []string{"--notifier", c.addr}
+	if c.dir != "" {
+		where = []string{"--data-dir", c.dir}
+	}
+	p, err := harness.StartIn(c.env, zstatsBinary, append(args, where...)...)
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -268,12 +274,13 @@ func namedCommands(t *testing.T, c notifierClient) {
 	c.refused(`there is no position "temporary"`, "positions", "rm", "temporary")
 }
 
-// TestNamedTokens has two accounts use one name.
+// TestNamedTokens has two accounts use one name, and an operator look at the positions of all of them.
 func TestNamedTokens(t *testing.T) {
 	const otherToken = "other-token"
-	z := startZstats(t, "--account", "other:"+otherToken, "--notifier.require-token")
-	mine := notifierClient{t, z.NotifierAddr, []string{"ZSTATS_TOKEN=" + token}}
-	others := notifierClient{t, z.NotifierAddr, []string{"ZSTATS_TOKEN=" + otherToken}}
+	z := startZstats(t, "--account", "other:"+otherToken, "--notifier.require-token", "--notifier.push.address", freeaddr.One(t))
+	mine := notifierClient{t: t, addr: z.NotifierAddr, env: []string{"ZSTATS_TOKEN=" + token}}
+	others := notifierClient{t: t, addr: z.NotifierAddr, env: []string{"ZSTATS_TOKEN=" + otherToken}}
+	operator := notifierClient{t: t, dir: z.Dir}
 	notifierClient{t: t, addr: z.NotifierAddr}.refused("a token is required", "positions", "ls")
 
 	want := ship(t, z.IngestAddr, newWireTarget("a:1.j", 1), 2)
@@ -303,6 +310,17 @@ func TestNamedTokens(t *testing.T) {
 		t.Errorf("%d positions are left when the other account has removed its own, want 1", got)
 	}
 	mine.refused(`there is no position "one" of account "other"`, "positions", "rm", "one", "--owner-account", "other")
+
+	if all := operator.positions(); len(all) != 2 || all["one"].OwnerAccount != account || all["@push"].Name == "" {
+		t.Errorf("the log has %+v, want the account's position and that of what is pushed", all)
+	}
+	if err := z.Stop(10 * time.Second); err != nil {
+		t.Fatal(err)
+	}
+	operator.run("positions", "rm", "@push")
+	if all := operator.positions(); len(all) != 1 {
+		t.Errorf("the log has %+v, want the account's position", all)
+	}
 }
 
 // TestNamedMoves has a position go on at another notifier: when its member moves, and when the notifier is killed.
