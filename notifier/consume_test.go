@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -19,6 +20,7 @@ import (
 	"github.com/zstats/zstats/pkg/account"
 	"github.com/zstats/zstats/pkg/bus"
 	"github.com/zstats/zstats/pkg/bus/bustest"
+	"github.com/zstats/zstats/pkg/event"
 	"github.com/zstats/zstats/pkg/event/eventpb"
 )
 
@@ -351,12 +353,31 @@ func TestAckTimeout(t *testing.T) {
 	}
 }
 
+// The log is told of events that a member works on, so that others don't get them, also while nothing can be sent to the member.
+func TestMembersKeep(t *testing.T) {
+	const n = 1000
+	s := bustest.Serve(t, bus.ServerOptions{})
+	b := bustest.Connect(t, s, event.Limits{})
+	kept := bustest.Kept(t, s)
+	// Long names, so that buffers hold few events.
+	publish(t, b, repeat(target("acme", strings.Repeat("a", 500)+".j"), n)...)
+	small := []grpc.DialOption{grpc.WithStaticStreamWindowSize(64 << 10), grpc.WithStaticConnWindowSize(64 << 10)}
+	consume(t, dial(t, serve(t, Options{Log: b}), small...),
+		&eventpb.OpenPosition{Name: "slow", From: &eventpb.OpenPosition_FromSequence{}, MaxInFlight: n})
+	until(t, "the log is told of each, more than once", func() bool {
+		all := kept()
+		return len(all) == n && slices.Min(slices.Collect(maps.Values(all))) > 2
+	})
+}
+
 // A member that doesn't read keeps its events in time like any other: its stream ends although nothing can be sent, and others get
 // what it had.
 func TestMemberThatDoesNotRead(t *testing.T) {
 	const n = 1000
 	b := bustest.Open(t)
-	server := serve(t, Options{Log: b})
+	pace := quick()
+	pace.keep = 200 * time.Millisecond // for a thousand events at once
+	server := serveAt(t, pace, Options{Log: b})
 	// Long names, so that buffers hold few events.
 	sent := publish(t, b, repeat(target("acme", strings.Repeat("a", 500)+".j"), n)...)
 	open := &eventpb.OpenPosition{Name: "deaf", From: &eventpb.OpenPosition_FromSequence{}, MaxInFlight: n, AckTimeoutMs: 500}

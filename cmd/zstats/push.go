@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"time"
@@ -16,6 +17,7 @@ type pushSettings struct {
 	address     string
 	timeout     time.Duration
 	concurrency int
+	attempts    int
 	root        string
 }
 
@@ -23,17 +25,25 @@ func (s *pushSettings) register(f *pflag.FlagSet) {
 	f.StringVar(&s.address, "notifier.push.address", "", "service stingestproto.StatsIngestSvc to call for each scrape, HOST:PORT; none if empty")
 	f.DurationVar(&s.timeout, "notifier.push.timeout", time.Minute, "how long one call of that service may take, up to an hour")
 	f.IntVar(&s.concurrency, "notifier.push.concurrency", 512, "most calls of that service at one time")
+	f.IntVar(&s.attempts, "notifier.push.attempts", 1000, "failed calls for one scrape, while others are taken, after which it is left aside; 0: it never is")
 	f.StringVar(&s.root, "notifier.push.root", "", "directory of the files as that service sees it; empty for the one of 'zstats run' itself")
 }
 
 func (s *pushSettings) validate() error {
 	if s.address == "" {
+		if s.root != "" {
+			return errors.New("notifier.push.root is set without notifier.push.address: nothing would be pushed")
+		}
 		return nil
 	}
-	if err := push.Validate(s.address, s.timeout, s.concurrency); err != nil {
+	if err := s.options().Validate(); err != nil {
 		return fmt.Errorf("notifier.push.%w", err)
 	}
 	return nil
+}
+
+func (s *pushSettings) options() push.Options {
+	return push.Options{Addr: s.address, Root: s.root, Timeout: s.timeout, Concurrency: s.concurrency, Attempts: s.attempts}
 }
 
 // openPosition makes the position of what is pushed, if that is wanted and it is missing: before anything can be written.
@@ -51,9 +61,8 @@ func (p *process) pushers(files string) ([]actor, error) {
 	if s.address == "" {
 		return nil, nil
 	}
-	o := push.Options{
-		Addr: s.address, Log: p.bus, Root: s.root, Timeout: s.timeout, Concurrency: s.concurrency, Logger: p.log, Registerer: p.registry,
-	}
+	o := s.options()
+	o.Log, o.Logger, o.Registerer = p.bus, p.log, p.registry
 	if o.Root == "" {
 		var err error
 		if o.Root, err = filepath.Abs(files); err != nil {

@@ -51,6 +51,7 @@ func (p *Pusher) call(ctx context.Context, d bus.Delivered) (done bool) {
 		p.gate.leave(round)
 		return false // this process stops
 	}
+	o = p.failures.judge(d.Sequence, o)
 	p.metrics.seconds.Observe(time.Since(start).Seconds())
 	p.metrics.calls.WithLabelValues(o.String()).Inc()
 	switch {
@@ -62,7 +63,7 @@ func (p *Pusher) call(ctx context.Context, d bus.Delivered) (done bool) {
 		p.gate.open(round)
 	}
 	p.tell(o, why, d, e)
-	return o == taken || o == refused
+	return o.done()
 }
 
 // tell logs what was not taken.
@@ -74,6 +75,8 @@ func (p *Pusher) tell(o outcome, why error, d bus.Delivered, e *eventpb.ScrapeWr
 	switch o {
 	case refused:
 		p.sampled.Error("the downstream service refuses an event, which is left aside", fields...)
+	case givenUp:
+		p.sampled.Error("the downstream service fails to take an event time and again, and takes others; it is left aside", fields...)
 	case failed:
 		p.sampled.Warn("the downstream service failed to take an event, which comes again", fields...)
 	}

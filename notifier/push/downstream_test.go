@@ -105,6 +105,13 @@ func (d *downstream) has() (taken, calls int) {
 	return len(d.taken), len(d.calls)
 }
 
+// attemptsOf returns how many calls there were for a data file.
+func (d *downstream) attemptsOf(path string) int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.attempts[path]
+}
+
 // running returns how many calls are under way, and how many were at once.
 func (d *downstream) running() (now, most int) {
 	d.mu.Lock()

@@ -18,7 +18,7 @@ func newMetrics(r prometheus.Registerer, h *held) (*metrics, error) {
 	m := &metrics{
 		calls: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "zstats_push_calls_total",
-			Help: "Calls of the downstream service, by what they came to: taken; refused for good; failed for one event; the service unavailable.",
+			Help: "Calls of the downstream service, by what they came to: taken; refused for good; failed for one event; given_up, the last of too many that failed; the service unavailable.",
 		}, []string{"outcome"}),
 		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "zstats_push_call_seconds", Help: "How long calls of the downstream service took.",

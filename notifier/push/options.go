@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -41,27 +42,37 @@ type Options struct {
 	Timeout time.Duration
 	// Concurrency bounds the calls at one time.
 	Concurrency int
-	Logger      *zap.Logger
-	Registerer  prometheus.Registerer
+	// Attempts is after how many failed calls an event is left aside, while the service takes others; 0: it never is.
+	Attempts   int
+	Logger     *zap.Logger
+	Registerer prometheus.Registerer
 }
 
 // Validate reports what is wrong with where to call, and how.
-func Validate(addr string, timeout time.Duration, concurrency int) error {
-	if host, port, err := net.SplitHostPort(addr); err != nil || host == "" || port == "" {
-		return fmt.Errorf("address %q: want HOST:PORT", addr)
+func (o Options) Validate() error {
+	if host, port, err := net.SplitHostPort(o.Addr); err != nil || host == "" || !validPort(port) {
+		return fmt.Errorf("address %q: want HOST:PORT", o.Addr)
 	}
-	if timeout <= 0 || timeout > MaxTimeout {
-		return fmt.Errorf("timeout is %s: it must be positive and at most %s", timeout, MaxTimeout)
+	if o.Timeout <= 0 || o.Timeout > MaxTimeout {
+		return fmt.Errorf("timeout is %s: it must be positive and at most %s", o.Timeout, MaxTimeout)
 	}
-	if concurrency < 1 || concurrency > MaxConcurrency {
-		return fmt.Errorf("concurrency is %d: want 1 to %d", concurrency, MaxConcurrency)
+	if o.Concurrency < 1 || o.Concurrency > MaxConcurrency {
+		return fmt.Errorf("concurrency is %d: want 1 to %d", o.Concurrency, MaxConcurrency)
+	}
+	if o.Attempts < 0 {
+		return fmt.Errorf("attempts are %d: want a number of calls, or 0 for no end", o.Attempts)
 	}
 	return nil
 }
 
+func validPort(s string) bool {
+	n, err := strconv.ParseUint(s, 10, 16)
+	return err == nil && n > 0
+}
+
 // complete checks the options and fills in the defaults.
 func (o Options) complete() (Options, error) {
-	if err := Validate(o.Addr, o.Timeout, o.Concurrency); err != nil {
+	if err := o.Validate(); err != nil {
 		return o, err
 	}
 	if o.Log == nil {

@@ -16,10 +16,14 @@ const (
 	taken       outcome = iota // the service has it
 	refused                    // the service will never take it
 	failed                     // this one may be taken later
+	givenUp                    // failed, and that was enough
 	unavailable                // the service takes nothing now
 )
 
-func outcomes() []outcome { return []outcome{taken, refused, failed, unavailable} }
+func outcomes() []outcome { return []outcome{taken, refused, failed, givenUp, unavailable} }
+
+// done reports whether nothing is left to do for an event.
+func (o outcome) done() bool { return o == taken || o == refused || o == givenUp }
 
 // String is the value of the metrics' label.
 func (o outcome) String() string {
@@ -30,6 +34,8 @@ func (o outcome) String() string {
 		return "refused"
 	case failed:
 		return "failed"
+	case givenUp:
+		return "given_up"
 	default:
 		return "unavailable"
 	}

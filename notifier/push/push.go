@@ -43,13 +43,14 @@ func defaultPace() pace {
 
 // Pusher calls the downstream service for each event.
 type Pusher struct {
-	o       Options
-	pace    pace
-	conn    *grpc.ClientConn
-	service pb.StatsIngestSvcClient
-	gate    *gate
-	held    *held
-	metrics *metrics
+	o        Options
+	pace     pace
+	conn     *grpc.ClientConn
+	service  pb.StatsIngestSvcClient
+	gate     *gate
+	held     *held
+	metrics  *metrics
+	failures *failures
 	// sampled logs what may come for each event, without flooding.
 	sampled *zap.Logger
 }
@@ -61,6 +62,9 @@ func New(o Options) (*Pusher, error) {
 		return nil, err
 	}
 	p := &Pusher{o: o, pace: defaultPace(), held: newHeld(o.Concurrency), sampled: o.Logger.WithOptions(zap.WrapCore(sample))}
+	if p.failures, err = newFailures(o.Attempts); err != nil {
+		return nil, err
+	}
 	if p.metrics, err = newMetrics(o.Registerer, p.held); err != nil {
 		return nil, err
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"testing"
 	"time"
 
@@ -175,6 +177,74 @@ func TestFailedAlone(t *testing.T) {
 	untilTaken(t, d, 100)
 }
 
+// An event that the service fails to take again and again while it takes others is left aside.
+func TestGivesUp(t *testing.T) {
+	b, d := openLog(t), serveDownstream(t, "")
+	bad := "/srv/stats/" + dataPath(acme, 1)
+	d.set(func(_ context.Context, r *pb.StatsIngestRequest, _ int) (*pb.StatsIngestResponse, error) {
+		if r.GetDFpath() == bad {
+			return code(pb.StatsIngestErrorCode_STINGEST_FAILED)
+		}
+		return code(pb.StatsIngestErrorCode_OK)
+	})
+	p := start(t, b, d.addr, func(p *Pusher) { p.failures.most = 3 })
+	publish(t, b, acme, 1, 1)
+	triedAgain := func() {
+		t.Helper()
+		want := d.attemptsOf(bad) + 5
+		eventually.Succeeds(t, "the bad one is tried again and again", func() error {
+			if d.attemptsOf(bad) < want {
+				return errors.New("not yet")
+			}
+			return nil
+		})
+	}
+	triedAgain() // nothing else is taken: the service may be what is wrong
+	publish(t, b, acme, 2, 2)
+	untilTaken(t, d, 1)
+	triedAgain() // two failures count
+	publish(t, b, acme, 3, 3)
+	untilTaken(t, d, 2)
+	untilDone(t, b)
+	if n := testutil.ToFloat64(p.metrics.calls.WithLabelValues("given_up")); n != 1 {
+		t.Errorf("%v events are counted as given up", n)
+	}
+}
+
+func TestFailures(t *testing.T) {
+	never, err := newFailures(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := newFailures(2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, step := range []struct {
+		sequence uint64
+		o, want  outcome
+	}{
+		{1, failed, failed},
+		{1, failed, failed}, // nothing was taken in between
+		{2, taken, taken},
+		{1, unavailable, unavailable},
+		{3, failed, failed},
+		{1, failed, givenUp},
+		{1, failed, failed}, // it comes from elsewhere once more
+		{3, taken, taken},
+		{3, failed, failed},
+		{4, refused, refused},
+		{3, failed, failed}, // what is refused is not taken
+	} {
+		if have := f.judge(step.sequence, step.o); have != step.want {
+			t.Errorf("step %d: %s of event %d is %s, want %s", i, step.o, step.sequence, have, step.want)
+		}
+		if have := never.judge(step.sequence, step.o); have != step.o {
+			t.Errorf("step %d: %s is %s where nothing is given up", i, step.o, have)
+		}
+	}
+}
+
 // A service that is not ready is asked by one call at a time, and gets everything once it is.
 func TestNotReady(t *testing.T) {
 	b, d := openLog(t), serveDownstream(t, "")
@@ -209,25 +279,38 @@ func TestNotReady(t *testing.T) {
 	untilTaken(t, d, 200)
 }
 
-// A call that gets no answer in time is made again.
+// A call that gets no answer in time is made again, and holds up no other.
 func TestTimeout(t *testing.T) {
 	b, d := openLog(t), serveDownstream(t, "")
-	d.set(func(ctx context.Context, r *pb.StatsIngestRequest, attempt int) (*pb.StatsIngestResponse, error) {
-		if r.GetDFpath() == "/srv/stats/"+dataPath(acme, 1) && attempt < 3 {
+	d.set(func(ctx context.Context, r *pb.StatsIngestRequest, _ int) (*pb.StatsIngestResponse, error) {
+		if r.GetDFpath() == "/srv/stats/"+dataPath(acme, 1) {
 			<-ctx.Done()
 			return nil, ctx.Err()
 		}
 		return code(pb.StatsIngestErrorCode_OK)
 	})
-	start(t, b, d.addr, func(p *Pusher) { p.o.Timeout = 50 * time.Millisecond })
+	p := start(t, b, d.addr, func(p *Pusher) { p.o.Timeout = 50 * time.Millisecond })
 	publish(t, b, acme, 1, 10)
-	untilTaken(t, d, 10)
+	untilTaken(t, d, 9)
+	eventually.Succeeds(t, "the one that hangs is tried again", func() error {
+		if d.attemptsOf("/srv/stats/"+dataPath(acme, 1)) < 3 {
+			return errors.New("not yet")
+		}
+		return gauge(p, 1)
+	})
+	publish(t, b, acme, 11, 20)
+	untilTaken(t, d, 19)
+	d.set(nil)
+	untilTaken(t, d, 20)
 	untilDone(t, b)
 }
 
-// There are never more calls at one time than were asked for, and calls that take long are not made twice.
+// There are never more calls at one time than were asked for, and calls that take long are not made twice: the log is told of them.
 func TestConcurrency(t *testing.T) {
-	b, d := openLog(t), serveDownstream(t, "")
+	s := bustest.Serve(t, bus.ServerOptions{})
+	b, d := bustest.Connect(t, s, event.Limits{}), serveDownstream(t, "")
+	kept := bustest.Kept(t, s)
+	openPosition(t, b)
 	release := make(chan struct{})
 	d.set(func(context.Context, *pb.StatsIngestRequest, int) (*pb.StatsIngestResponse, error) {
 		<-release
@@ -238,6 +321,12 @@ func TestConcurrency(t *testing.T) {
 	eventually.Succeeds(t, "calls are under way", func() error {
 		if now, _ := d.running(); now < 3 || p.held.count() != 3 {
 			return fmt.Errorf("%d are", now)
+		}
+		return nil
+	})
+	eventually.Succeeds(t, "the log is told of each, more than once", func() error {
+		if all := kept(); len(all) != 3 || slices.Min(slices.Collect(maps.Values(all))) < 3 {
+			return fmt.Errorf("of %v", all)
 		}
 		return nil
 	})
@@ -399,27 +488,34 @@ func TestPositionRemoved(t *testing.T) {
 }
 
 func TestValidate(t *testing.T) {
+	good := Options{Addr: "stats.example:5300", Timeout: time.Minute, Concurrency: 512, Attempts: 1000}
 	for _, tt := range []struct {
-		name        string
-		addr        string
-		timeout     time.Duration
-		concurrency int
-		ok          bool
+		name   string
+		change func(*Options)
+		ok     bool
 	}{
-		{"good", "stats.example:5300", time.Minute, 512, true},
-		{"no port", "stats.example", time.Minute, 1, false},
-		{"empty port", "stats.example:", time.Minute, 1, false},
-		{"no host", ":5300", time.Minute, 1, false},
-		{"no time", "a:1", 0, 1, false},
-		{"too much time", "a:1", 2 * time.Hour, 1, false},
-		{"no calls", "a:1", time.Minute, 0, false},
-		{"too many calls", "a:1", time.Minute, MaxConcurrency + 1, false},
+		{"good", func(*Options) {}, true},
+		{"an address of version 6", func(o *Options) { o.Addr = "[::1]:5300" }, true},
+		{"no end", func(o *Options) { o.Attempts = 0 }, true},
+		{"no port", func(o *Options) { o.Addr = "stats.example" }, false},
+		{"empty port", func(o *Options) { o.Addr = "stats.example:" }, false},
+		{"a port that can't be", func(o *Options) { o.Addr = "stats.example:99999" }, false},
+		{"port 0", func(o *Options) { o.Addr = "stats.example:0" }, false},
+		{"a port that is none", func(o *Options) { o.Addr = "stats.example:abc" }, false},
+		{"no host", func(o *Options) { o.Addr = ":5300" }, false},
+		{"no time", func(o *Options) { o.Timeout = 0 }, false},
+		{"too much time", func(o *Options) { o.Timeout = 2 * time.Hour }, false},
+		{"no calls", func(o *Options) { o.Concurrency = 0 }, false},
+		{"too many calls", func(o *Options) { o.Concurrency = MaxConcurrency + 1 }, false},
+		{"less than no attempts", func(o *Options) { o.Attempts = -1 }, false},
 	} {
-		if err := Validate(tt.addr, tt.timeout, tt.concurrency); (err == nil) != tt.ok {
+		o := good
+		tt.change(&o)
+		if err := o.Validate(); (err == nil) != tt.ok {
 			t.Errorf("%s: %v", tt.name, err)
 		}
 	}
-	if _, err := New(Options{Addr: "a:1", Timeout: time.Minute, Concurrency: 1}); err == nil {
+	if _, err := New(good); err == nil {
 		t.Error("no log, no error")
 	}
 }
