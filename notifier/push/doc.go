@@ -11,7 +11,8 @@
 //   - STNOT_READY, UNAVAILABLE and the like: the service takes nothing now. Calls stop, and one at a time tries again, after pauses
 //     that double up to half a minute. Meanwhile events wait in the log.
 //   - STINGEST_FAILED, no answer in time, any other error: this event comes again, after pauses that double up to a minute, and
-//     holds up no other, until there are as many of such as a position may have unacknowledged.
+//     holds up no other, until there are as many of such as a position may have unacknowledged. What fails a thousand times while
+//     the service takes others is logged, counted and acknowledged: until then it holds back what the log and the writers keep.
 //
-// Nothing is given up but what the service refuses, and what the log removes for its age; that is counted as missed.
+// What the log removes for its age is counted as missed.
 package push
