@@ -27,6 +27,8 @@ func (t *trial) report(r checker.Report) error {
 		all.Requests, all.Kept, all.Repeated, all.GivenUp, all.Resent)
 	events, again, gaps := t.named.Counts()
 	fmt.Fprintf(t.out, "the consumer with a name got %d events, %d times one again, %d gaps\n", events, again, gaps)
+	events, again, failed, away := t.pushed.Counts()
+	fmt.Fprintf(t.out, "the downstream service was told of %d events, %d times of one again; it failed %d calls and was away %d times\n", events, again, failed, away)
 	fmt.Fprintf(t.out, "lost %d, duplicated %d, changed %d\n", r.Count(checker.Lost), r.Count(checker.Duplicated), r.Count(checker.Changed))
 	fmt.Fprintln(t.out, r)
 	for _, wrong := range all.Wrong {

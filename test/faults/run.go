@@ -34,6 +34,7 @@ type trial struct {
 	collectors []*load.Collector
 	flow       *judge.Flow
 	named      *judge.Named
+	pushed     *judge.Pushed
 	planted    map[uint64]bool
 	done       map[kind]int
 	failures   []string
@@ -65,6 +66,7 @@ func newTrial(w *world, seed uint64, out io.Writer) *trial {
 	}
 	t.flow = judge.NewFlow(len(names))
 	t.named = judge.NewNamed("faults", w.notifiers)
+	t.pushed = judge.NewPushed(w.downstream, w.files())
 	return t
 }
 
@@ -81,6 +83,7 @@ func (t *trial) run(ctx context.Context, steps []step, length time.Duration) err
 	var running sync.WaitGroup
 	running.Go(func() { t.fail("watch events", t.flow.Watch(watching, t.w.notifiers[0])) })
 	running.Go(func() { t.named.Run(watching, 2) })
+	running.Go(func() { t.fail("the downstream service", t.pushed.Run(watching)) })
 	sending, stopSending := context.WithCancel(ctx)
 	defer stopSending()
 	var senders sync.WaitGroup
@@ -254,11 +257,11 @@ func (t *trial) settle(ctx context.Context) error {
 	if err := judge.Await(ctx, patience, "no stage lags", func() error { return judge.Idle(ctx, b) }); err != nil {
 		return err
 	}
-	return t.settleNamed(ctx)
+	return t.settleConsumers(ctx)
 }
 
-// settleNamed waits until the consumer with a name has everything. What a killed notifier had delivered comes again after 30 s.
-func (t *trial) settleNamed(ctx context.Context) error {
+// settleConsumers waits until the consumers have everything. What a killed notifier had delivered comes again after 30 s.
+func (t *trial) settleConsumers(ctx context.Context) error {
 	client, err := subscribe.New(subscribe.Options{Addr: t.w.notifiers[0]})
 	if err != nil {
 		return err
@@ -267,7 +270,10 @@ func (t *trial) settleNamed(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return judge.Await(ctx, patience, "the consumer with a name has all events", func() error { return t.named.Missing(all) })
+	if err := judge.Await(ctx, patience, "the consumer with a name has all events", func() error { return t.named.Missing(all) }); err != nil {
+		return err
+	}
+	return judge.Await(ctx, patience, "the downstream service was told of all events", func() error { return t.pushed.Missing(all) })
 }
 
 // judge compares everything and prints what came of it.
@@ -282,6 +288,7 @@ func (t *trial) judge(ctx context.Context) error {
 		return err
 	}
 	t.fail("the consumer with a name", t.named.Untrue(r.Notified))
+	t.fail("the downstream service", t.pushed.Untrue(r.Notified))
 	r.Planted = t.planted
 	t.reportDead(r.Dead)
 	return t.report(checker.Compare(r))

@@ -26,9 +26,11 @@ type world struct {
 	dir       string
 	ingests   []string // addresses
 	notifiers []string
-	victims   map[string]victim
-	locks     map[string]*sync.Mutex // one step at a time for each victim
-	choices   []choice
+	// downstream is where the notifiers push events to.
+	downstream string
+	victims    map[string]victim
+	locks      map[string]*sync.Mutex // one step at a time for each victim
+	choices    []choice
 	// logDisk and fileDisk are small file systems that can be filled, empty if there are none.
 	logDisk, fileDisk string
 	natsURL           func() string
@@ -55,15 +57,16 @@ type binaries struct{ zstats, nats string }
 // singleWorld is `zstats run`. With small it has small disks of its own, which takes root.
 func singleWorld(b binaries, dir string, small bool) (*world, error) {
 	w := newWorld(dir)
-	addrs, err := freeaddr.Loopback(2)
+	addrs, err := freeaddr.Loopback(3)
 	if err != nil {
 		return w, err
 	}
-	w.ingests, w.notifiers = addrs[:1], addrs[1:2]
+	w.ingests, w.notifiers, w.downstream = addrs[:1], addrs[1:2], addrs[2]
 	args := []string{
 		"--data-dir", dir, "--ingest.addr", addrs[0], "--notifier.addr", addrs[1],
 		"--account", account + ":" + token, "--collect-self=false", "--log.format", "json",
 	}
+	args = append(args, w.push()...)
 	if small {
 		if err := w.mount(); err != nil {
 			return w, err
@@ -82,6 +85,11 @@ func singleWorld(b binaries, dir string, small bool) (*world, error) {
 		return strings.TrimSpace(string(url))
 	}
 	return w, nil
+}
+
+// push returns the flags of a notifier that pushes.
+func (w *world) push() []string {
+	return []string{"--notifier.push.address", w.downstream, "--notifier.push.root", w.files(), "--notifier.push.timeout", "2s"}
 }
 
 // mount puts the log and the files on small disks.
@@ -117,11 +125,11 @@ func clusterWorld(b binaries, dir string, n size) (*world, error) {
 		w.choices = append(w.choices, choice{killAll, "nats", 5})
 	}
 	w.natsURL = nats.URL
-	addrs, err := freeaddr.Loopback(n.ingest + n.notifier)
+	addrs, err := freeaddr.Loopback(n.ingest + n.notifier + 1)
 	if err != nil {
 		return w, err
 	}
-	w.ingests, w.notifiers = addrs[:n.ingest], addrs[n.ingest:]
+	w.ingests, w.notifiers, w.downstream = addrs[:n.ingest], addrs[n.ingest:n.ingest+n.notifier], addrs[n.ingest+n.notifier]
 	log := []string{"--nats-url", nats.URL(), "--nats.replicas", strconv.Itoa(n.nats), "--log.format", "json"}
 	for i := range n.ingest {
 		err = errors.Join(err, w.serve(b, "ingest", i, log, "--ingest.addr", addrs[i], "--account", account+":"+token))
@@ -133,7 +141,7 @@ func clusterWorld(b binaries, dir string, n size) (*world, error) {
 		err = errors.Join(err, w.serve(b, "writer", i, log, "--data-dir", dir))
 	}
 	for i := range n.notifier {
-		err = errors.Join(err, w.serve(b, "notifier", i, log, "--notifier.addr", addrs[n.ingest+i]))
+		err = errors.Join(err, w.serve(b, "notifier", i, log, append(w.push(), "--notifier.addr", w.notifiers[i])...))
 	}
 	w.choices = append(w.choices, choice{garbage, "ingest", 1})
 	return w, err
