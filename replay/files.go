@@ -110,7 +110,7 @@ func (f *files) settle(all []*one, report *Report) error {
 		report.Samples += int64(s.samples)
 		if !s.file.entry.Taken {
 			report.Written++
-			if s.file.entry.Replace {
+			if s.file.entry.Replaced {
 				report.Replaced++
 			}
 			continue

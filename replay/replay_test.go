@@ -263,7 +263,7 @@ func TestRefusesWhatIsNotItsOwn(t *testing.T) {
 	}
 }
 
-// TestOverwrite replays into a directory of files, some of which are damaged.
+// TestOverwrite replays into a directory of files, some of which are damaged, and some are missing.
 func TestOverwrite(t *testing.T) {
 	b := bustest.Open(t)
 	devices := fill(t, b, begun(), 3, 5)
@@ -276,10 +276,13 @@ func TestOverwrite(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	if err := os.RemoveAll(filepath.Join(dir, archive.ScrapePaths(devices[1].target, all[1]).Dir)); err != nil {
+		t.Fatal(err)
+	}
 	report := mustRun(t, Options{Bus: b, Source: FromRaw, To: dir, Overwrite: true})
 	sameTree(t, "overwritten", want, dir)
-	if report.Replaced != 1 || report.Written != 1 || report.Same != report.Scrapes-1 {
-		t.Errorf("report is %+v, want 1 replaced and the others the same", report)
+	if report.Replaced != 1 || report.Written != 2 || report.Same != report.Scrapes-2 {
+		t.Errorf("report is %+v, want 1 replaced, 1 that was missing, and the others the same", report)
 	}
 	left, err := os.ReadDir(filepath.Join(dir, archive.TempDir))
 	if err != nil || len(left) > 0 {

@@ -72,7 +72,7 @@ func configCheckCommand() *cobra.Command {
 	c := new(configured)
 	cmd := &cobra.Command{
 		Use:   "check",
-		Short: "Say what is wrong with the settings of a service, without starting it",
+		Short: "Say what is wrong with the settings of a service, and the files that they name, without starting it",
 		Example: `  zstats config check --config /etc/zstats/zstats.yaml
   zstats config check --service ingest --config /etc/zstats/zstats.yaml
   zstats config check --legacy-config /etc/stats.json`,
@@ -82,7 +82,7 @@ func configCheckCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := s.check(&c.settings); err != nil {
+			if err := firstError(s.check(&c.settings), s.checkFiles(&c.settings)); err != nil {
 				return usage(err)
 			}
 			for _, n := range all.Notes {

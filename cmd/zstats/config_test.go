@@ -59,6 +59,11 @@ func TestConfigCheck(t *testing.T) {
 	if out, err := runConfig(t, "check"); err != nil || !strings.Contains(out, "'zstats run' are good") {
 		t.Errorf("the defaults: %v\n%s", err, out)
 	}
+	// Of a file for all services, what this one does not use may be somewhere else.
+	other := []string{"--account-file", "/nowhere", "--ingest.tls-cert", "/nowhere", "--ingest.tls-key", "/nowhere"}
+	if out, err := runConfig(t, append([]string{"check", "--service", "writer", "--nats-url", "nats://h:4222"}, other...)...); err != nil {
+		t.Errorf("a writer with the accounts of ingest: %v\n%s", err, out)
+	}
 	for _, tt := range []struct {
 		args []string
 		says string
@@ -69,6 +74,11 @@ func TestConfigCheck(t *testing.T) {
 		{[]string{"--config", "/nowhere"}, "configuration file"},
 		{[]string{"--ingest.addr", "nowhere"}, "ingest.addr"},
 		{[]string{"--log.level", "loud"}, "log level"},
+		{[]string{"--account", "acme"}, "want NAME:TOKEN"},
+		{[]string{"--account", "acme:x", "--account-file", "/nowhere"}, "accounts: open /nowhere"},
+		{[]string{"--ingest.tls-cert", "/nowhere", "--ingest.tls-key", "/nowhere"}, "certificate /nowhere"},
+		{[]string{"--notifier.tls-cert", "/nowhere", "--notifier.tls-key", "/nowhere"}, "certificate /nowhere"},
+		{[]string{"--nats.credentials", "/nowhere"}, "nats.credentials: open /nowhere"},
 	} {
 		out, err := runConfig(t, append([]string{"check"}, tt.args...)...)
 		if err == nil || !strings.Contains(err.Error(), tt.says) || !isUsage(err) {

@@ -44,7 +44,7 @@ func (f *positionsFlags) register(cmd *cobra.Command) {
 	flags.StringVar(&f.log.dataDir, "data-dir", "", "data directory of 'zstats run', to look into its log itself instead of asking a notifier")
 	flags.StringVar(&f.log.natsURL, "nats-url", "", "NATS servers with the log, likewise")
 	flags.StringVar(&f.log.natsCredentials, "nats.credentials", "", "NATS credentials file")
-	cmd.MarkFlagsMutuallyExclusive("notifier", "data-dir", "nats-url")
+	atMostOne(cmd, "notifier", "data-dir", "nats-url")
 	flags.BoolVar(&f.json, "json", false, "write one JSON object a line")
 }
 

@@ -74,9 +74,9 @@ parsed json. A scrape that is missing, one that the log does not give, and one t
 	flags.IntVar(&f.cpus, "cpus", 0, "processors to use; 0 for half of them, or all if no pipeline runs in the data directory")
 	flags.Var(&f.stateMemory, "state-memory", "memory for the states of targets, with --from raw; others wait in a temporary file")
 	flags.BoolVar(&f.json, "json", false, "write the differences and the report as JSON, an object a line")
-	cmd.MarkFlagsMutuallyExclusive("to", "verify")
-	cmd.MarkFlagsMutuallyExclusive("overwrite", "verify")
-	cmd.MarkFlagsOneRequired("to", "verify")
+	atMostOne(cmd, "to", "verify")
+	atMostOne(cmd, "overwrite", "verify")
+	atLeastOne(cmd, "give --to DIR for files to be made, or --verify DIR for files to be compared", "to", "verify")
 	_ = cmd.MarkFlagRequired("from") // fails only for a flag that isn't there
 	_ = cmd.RegisterFlagCompletionFunc("from", cobra.FixedCompletions([]string{"raw", "scrapes"}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
@@ -286,11 +286,15 @@ func (f *replayFlags) write(d *display, r *replay.Report, took time.Duration) er
 	}
 	var out strings.Builder
 	took = took.Round(time.Millisecond)
-	if r.Finished {
-		out.WriteString("it was finished before: ")
-	}
 	if f.verify == "" {
-		fmt.Fprintf(&out, "%s scrapes from %s messages in %s: %s written", grouped(r.Scrapes), grouped(r.Messages), took, grouped(r.Written))
+		if r.Finished {
+			out.WriteString("it was finished before; --overwrite adds what the log has got since\n")
+		}
+		fmt.Fprintf(&out, "%s scrapes from %s messages", grouped(r.Scrapes), grouped(r.Messages))
+		if !r.Finished {
+			fmt.Fprintf(&out, " in %s", took)
+		}
+		fmt.Fprintf(&out, ": %s written", grouped(r.Written))
 		some(&out, ", %s of them in place of others", r.Replaced)
 		some(&out, ", %s there already", r.Same)
 		some(&out, ", %s not written as something else has their place", r.Conflicts)

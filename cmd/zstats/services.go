@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"os"
 
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
@@ -74,7 +76,30 @@ func completeFlags(cmd *cobra.Command) {
 // check says what is wrong with settings, as far as that can be seen without touching anything.
 func (v service) check(s *settings) error {
 	_, err := telemetry.NewLogger(s.logLevel, s.logFormat)
-	return firstError(err, s.validateStreams(), v.validate(s))
+	return firstError(err, s.validateStreams(), s.validateAccounts(), v.validate(s))
+}
+
+// checkFiles says what is wrong with the files that the service's settings name.
+func (v service) checkFiles(s *settings) error {
+	own := v.command().Flags()
+	has := func(name string) bool { return own.Lookup(name) != nil }
+	var errs []error
+	if has("account-file") {
+		_, err := (&process{settings: s}).accounts()
+		errs = append(errs, err)
+	}
+	if has("ingest.tls-cert") {
+		errs = append(errs, s.ingestTLS.read())
+	}
+	if has("notifier.tls-cert") {
+		errs = append(errs, s.notifierTLS.read())
+	}
+	if has("nats.credentials") && s.natsCredentials != "" {
+		if _, err := os.ReadFile(s.natsCredentials); err != nil {
+			errs = append(errs, fmt.Errorf("nats.credentials: %w", err))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 func (v service) run(ctx context.Context, s *settings, notes []config.Note, out io.Writer) error {

@@ -7,9 +7,11 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/zstats/zstats/pkg/account"
 	"github.com/zstats/zstats/pkg/bus"
 	"github.com/zstats/zstats/pkg/config"
 	"github.com/zstats/zstats/pkg/event"
+	"github.com/zstats/zstats/pkg/keypair"
 )
 
 // settings are all that the services can be told. Each is a flag, and by the same name an environment variable and an entry of
@@ -203,6 +205,12 @@ func (s *settings) validateStreams() error {
 	return hostPort("admin.addr", s.adminAddr)
 }
 
+// validateAccounts checks the accounts that no file has.
+func (s *settings) validateAccounts() error {
+	_, err := account.Parse(s.accounts)
+	return err
+}
+
 func (s *settings) validateIngest() error {
 	return firstError(hostPort("ingest.addr", s.ingestAddr), s.ingestTLS.validate("ingest"))
 }
@@ -223,6 +231,15 @@ func (k keyFiles) validate(name string) error {
 		return fmt.Errorf("%s.tls-cert and %s.tls-key belong together: give both, or neither", name, name)
 	}
 	return nil
+}
+
+// read reads the files, if there are any.
+func (k keyFiles) read() error {
+	if k.cert == "" {
+		return nil
+	}
+	_, err := keypair.Load(k.cert, k.key, nil)
+	return err
 }
 
 // scrapesAge keeps a target's state for as long as ingest may still take an increment to it.

@@ -65,7 +65,7 @@ on. 'zstats positions' lists and removes positions.`,
 	flags.StringVar(&f.since, "since", "", "begin with what was written so long ago, as 10m, 36h or 3d, or since a time (RFC 3339)")
 	flags.BoolVar(&f.json, "json", false, "write one JSON object a line")
 	flags.IntVar(&f.count, "count", 0, "end after so many events; 0 for no end")
-	cmd.MarkFlagsMutuallyExclusive("from-sequence", "since")
+	atMostOne(cmd, "from-sequence", "since")
 	_ = cmd.RegisterFlagCompletionFunc("name", f.completePositions) // the flag is there
 	return cmd
 }

@@ -58,7 +58,7 @@ func TestTailRefuses(t *testing.T) {
 		{"--count -1", "--count is -1"},
 		{"--name=", "--name is empty"},
 		{"--since yesterday", `since "yesterday"`},
-		{"--since 1m --from-sequence 3", "[from-sequence since]"},
+		{"--since 1m --from-sequence 3", "--from-sequence and --since exclude each other"},
 		{"--ca-file " + noCertificate, "holds no certificate in PEM"},
 		{"--ca-file " + noCertificate + "x", "--ca-file: open "},
 		{"words", `unknown command "words"`},

@@ -67,6 +67,8 @@ type Entry struct {
 	// Replace, set before Publish, lets the entry take the place of a directory that is there. Where the file system can
 	// swap directories, one of them is there at every moment.
 	Replace bool
+	// Replaced is set by Publish if the entry has taken the place of another.
+	Replaced bool
 
 	staged string
 	files  []string // full names of the staged files
@@ -208,6 +210,7 @@ func (v *Volume) place(e *Entry) error {
 	}
 	if e.Replace && errors.Is(err, fs.ErrExist) {
 		if err = exchange(e.staged, place); err == nil {
+			e.Replaced = true
 			return os.RemoveAll(e.staged) // what was there
 		}
 	}

@@ -119,6 +119,9 @@ func TestReplace(t *testing.T) {
 		if old.Taken || fresh.Taken {
 			t.Errorf("Taken is %v and %v, want neither", old.Taken, fresh.Taken)
 		}
+		if !old.Replaced || fresh.Replaced {
+			t.Errorf("Replaced is %v and %v, want only the first", old.Replaced, fresh.Replaced)
+		}
 		if err := v.Abort(); err != nil {
 			t.Fatal(err)
 		}
