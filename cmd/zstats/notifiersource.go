@@ -8,6 +8,8 @@ import (
 	"os"
 
 	"github.com/spf13/pflag"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/zstats/zstats/pkg/subscribe"
 )
@@ -49,9 +51,12 @@ func (s *notifierSource) client() (*subscribe.Client, error) {
 	return client, usage(err)
 }
 
-// explain says what to do where nothing answers.
+// explain says what to do where nothing answers, or nobody without a token gets in.
 func (s *notifierSource) explain(err error) error {
-	if errors.Is(err, subscribe.ErrUnreachable) {
+	switch {
+	case status.Code(err) == codes.Unauthenticated:
+		return fmt.Errorf("%w\nGive the token of an account with "+tokenVariable+", or --token", err)
+	case errors.Is(err, subscribe.ErrUnreachable):
 		return fmt.Errorf("%w\nIs 'zstats run' running there? Start it, or name another address with --notifier HOST:PORT", err)
 	}
 	return err

@@ -281,7 +281,7 @@ func TestNamedTokens(t *testing.T) {
 	mine := notifierClient{t: t, addr: z.NotifierAddr, env: []string{"ZSTATS_TOKEN=" + token}}
 	others := notifierClient{t: t, addr: z.NotifierAddr, env: []string{"ZSTATS_TOKEN=" + otherToken}}
 	operator := notifierClient{t: t, dir: z.Dir}
-	notifierClient{t: t, addr: z.NotifierAddr}.refused("a token is required", "positions", "ls")
+	notifierClient{t: t, addr: z.NotifierAddr}.refused("Give the token of an account with ZSTATS_TOKEN", "positions", "ls")
 
 	want := ship(t, z.IngestAddr, newWireTarget("a:1.j", 1), 2)
 	exposed := replayedTarget(t, []corpus.Exposition{{Body: series(3, 1)}, {Body: series(3, 2)}})
