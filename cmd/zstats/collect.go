@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -278,17 +277,11 @@ func (f *tlsFlags) client() (*http.Client, error) {
 	if f.caFile == "" && !f.insecure {
 		return nil, nil
 	}
-	config := &tls.Config{InsecureSkipVerify: f.insecure}
-	if f.caFile != "" {
-		pem, err := os.ReadFile(f.caFile)
-		if err != nil {
-			return nil, fmt.Errorf("CA file: %w", err)
-		}
-		config.RootCAs = x509.NewCertPool()
-		if !config.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("CA file %s has no certificate in PEM", f.caFile)
-		}
+	roots, err := authorities(f.caFile)
+	if err != nil {
+		return nil, fmt.Errorf("CA file: %w", err)
 	}
+	config := &tls.Config{RootCAs: roots, InsecureSkipVerify: f.insecure}
 	return &http.Client{Transport: &http.Transport{
 		Proxy:               http.ProxyFromEnvironment,
 		TLSClientConfig:     config,

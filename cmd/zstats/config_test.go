@@ -78,6 +78,7 @@ func TestConfigCheck(t *testing.T) {
 		{[]string{"--account", "acme:x", "--account-file", "/nowhere"}, "accounts: open /nowhere"},
 		{[]string{"--ingest.tls-cert", "/nowhere", "--ingest.tls-key", "/nowhere"}, "certificate /nowhere"},
 		{[]string{"--notifier.tls-cert", "/nowhere", "--notifier.tls-key", "/nowhere"}, "certificate /nowhere"},
+		{[]string{"--notifier.push.address", "h:1", "--notifier.push.ca-file", "/nowhere"}, "notifier.push.ca-file: open /nowhere"},
 		{[]string{"--nats.credentials", "/nowhere"}, "nats.credentials: open /nowhere"},
 	} {
 		out, err := runConfig(t, append([]string{"check"}, tt.args...)...)

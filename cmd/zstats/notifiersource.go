@@ -2,7 +2,6 @@ package main
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"os"
@@ -35,17 +34,11 @@ func (s *notifierSource) client() (*subscribe.Client, error) {
 		o.Token = os.Getenv(tokenVariable)
 	}
 	if s.tls || s.caFile != "" {
-		o.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
-	}
-	if s.caFile != "" {
-		pem, err := os.ReadFile(s.caFile)
+		roots, err := authorities(s.caFile)
 		if err != nil {
 			return nil, usagef("--ca-file: %w", err)
 		}
-		o.TLS.RootCAs = x509.NewCertPool()
-		if !o.TLS.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, usagef("--ca-file: %s holds no certificate in PEM", s.caFile)
-		}
+		o.TLS = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots}
 	}
 	client, err := subscribe.New(o)
 	return client, usage(err)

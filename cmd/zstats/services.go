@@ -94,6 +94,10 @@ func (v service) checkFiles(s *settings) error {
 	if has("notifier.tls-cert") {
 		errs = append(errs, s.notifierTLS.read())
 	}
+	if has("notifier.push.ca-file") {
+		_, err := s.push.tlsConfig()
+		errs = append(errs, err)
+	}
 	if has("nats.credentials") && s.natsCredentials != "" {
 		if _, err := os.ReadFile(s.natsCredentials); err != nil {
 			errs = append(errs, fmt.Errorf("nats.credentials: %w", err))

@@ -67,6 +67,7 @@ func TestServicesRefuse(t *testing.T) {
 		{runService(), func(s *settings) { s.push.address, s.push.concurrency = "h:1", 0 }, "notifier.push.concurrency is 0"},
 		{runService(), func(s *settings) { s.push.address, s.push.attempts = "h:1", -1 }, "notifier.push.attempts are -1"},
 		{runService(), func(s *settings) { s.push.root = "/srv" }, "without notifier.push.address"},
+		{runService(), func(s *settings) { s.push.caFile = "ca.pem" }, "without notifier.push.address"},
 		{notifierService(), func(s *settings) { s.natsURL, s.push.address = "nats://h", "h:1" }, "notifier.push.root"},
 		{assemblerService(), func(*settings) {}, "--nats-url"},
 		{writerService(), func(*settings) {}, "--nats-url"},

@@ -36,7 +36,7 @@ type downstream struct {
 }
 
 // serveDownstream starts a service that takes everything, on a free port if addr is empty.
-func serveDownstream(t testing.TB, addr string) *downstream {
+func serveDownstream(t testing.TB, addr string, options ...grpc.ServerOption) *downstream {
 	t.Helper()
 	if addr == "" {
 		addr = "127.0.0.1:0"
@@ -46,7 +46,7 @@ func serveDownstream(t testing.TB, addr string) *downstream {
 		t.Fatal(err)
 	}
 	d := &downstream{addr: l.Addr().String(), attempts: make(map[string]int), taken: make(map[string]int)}
-	s := grpc.NewServer()
+	s := grpc.NewServer(options...)
 	pb.RegisterStatsIngestSvcServer(s, d)
 	ended := make(chan error, 1)
 	go func() { ended <- s.Serve(l) }()

@@ -36,9 +36,14 @@ type running struct {
 // start runs a pusher to a service until the test ends or its stop is called.
 func start(t testing.TB, log Log, addr string, change ...func(*Pusher)) running {
 	t.Helper()
-	p, err := New(Options{
-		Addr: addr, Log: log, Root: "/srv/stats", Timeout: time.Minute, Concurrency: 100, Registerer: prometheus.NewRegistry(),
-	})
+	return startWith(t, Options{Addr: addr, Log: log}, change...)
+}
+
+// startWith runs a pusher with options that say where to call.
+func startWith(t testing.TB, o Options, change ...func(*Pusher)) running {
+	t.Helper()
+	o.Root, o.Timeout, o.Concurrency, o.Registerer = "/srv/stats", time.Minute, 100, prometheus.NewRegistry()
+	p, err := New(o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package push
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -31,8 +32,10 @@ const (
 
 // Options configure a Pusher.
 type Options struct {
-	// Addr is the downstream service's, HOST:PORT. It is called without TLS.
+	// Addr is the downstream service's, HOST:PORT.
 	Addr string
+	// TLS says how the service is verified; nil: it is called without TLS.
+	TLS *tls.Config
 	// Log holds the stream EVENTS.
 	Log Log
 	// Root is put in front of the paths that the service is told: the writer's directory of files, as the service sees it. They

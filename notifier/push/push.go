@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap/zapcore"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/keepalive"
 
@@ -73,7 +74,11 @@ func New(o Options) (*Pusher, error) {
 	// Pings are as rare as any server allows. What counts is the timeout, after which the system gives up a connection whose other
 	// side no longer acknowledges what is sent: else calls would run into it for a quarter of an hour.
 	alive := keepalive.ClientParameters{Time: 6 * time.Minute, Timeout: 20 * time.Second}
-	p.conn, err = grpc.NewClient(o.Addr, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithConnectParams(connect),
+	transport := insecure.NewCredentials()
+	if o.TLS != nil {
+		transport = credentials.NewTLS(o.TLS)
+	}
+	p.conn, err = grpc.NewClient(o.Addr, grpc.WithTransportCredentials(transport), grpc.WithConnectParams(connect),
 		grpc.WithKeepaliveParams(alive))
 	if err != nil {
 		return nil, err

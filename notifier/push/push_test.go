@@ -2,16 +2,21 @@ package push
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"maps"
+	"net/http/httptest"
 	"slices"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/testing/protocmp"
 
@@ -47,6 +52,35 @@ func TestPushes(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, d.all(), protocmp.Transform()); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// A service with TLS is called once its certificate can be verified, and told of nothing before.
+func TestTLS(t *testing.T) {
+	// Its certificate is for 127.0.0.1.
+	s := httptest.NewTLSServer(nil)
+	defer s.Close()
+	roots := x509.NewCertPool()
+	roots.AddCert(s.Certificate())
+	b, d := openLog(t), serveDownstream(t, "", grpc.Creds(credentials.NewServerTLSFromCert(&s.TLS.Certificates[0])))
+	publish(t, b, acme, 1, 3)
+	for name, config := range map[string]*tls.Config{"in plain text": nil, "with another authority": {RootCAs: x509.NewCertPool()}} {
+		p := startWith(t, Options{Addr: d.addr, TLS: config, Log: b})
+		eventually.Succeeds(t, "the service is known to be out of reach "+name, func() error {
+			if n := testutil.ToFloat64(p.metrics.calls.WithLabelValues(unavailable.String())); n == 0 {
+				return errors.New("no call has failed")
+			}
+			return nil
+		})
+		p.stop()
+	}
+	if taken, calls := d.has(); calls > 0 {
+		t.Errorf("%d files were taken in %d calls of somebody who can't verify the service", taken, calls)
+	}
+	startWith(t, Options{Addr: d.addr, TLS: &tls.Config{RootCAs: roots}, Log: b})
+	untilDone(t, b)
+	if taken, calls := d.has(); taken != 3 || calls != 3 {
+		t.Errorf("%d files were taken in %d calls, want 3 in 3", taken, calls)
 	}
 }
 
