@@ -79,6 +79,7 @@ func TestConfigCheck(t *testing.T) {
 		{[]string{"--ingest.tls-cert", "/nowhere", "--ingest.tls-key", "/nowhere"}, "certificate /nowhere"},
 		{[]string{"--notifier.tls-cert", "/nowhere", "--notifier.tls-key", "/nowhere"}, "certificate /nowhere"},
 		{[]string{"--notifier.push.address", "h:1", "--notifier.push.ca-file", "/nowhere"}, "notifier.push.ca-file: open /nowhere"},
+		{[]string{"--nats-url", "nats://user:pass word@h:4222"}, "nats-url: the URL of NATS server 1 of 1"},
 		{[]string{"--nats.credentials", "/nowhere"}, "nats.credentials: open /nowhere"},
 	} {
 		out, err := runConfig(t, append([]string{"check"}, tt.args...)...)

@@ -44,6 +44,9 @@ func (s *logSource) open(ctx context.Context, command string) (*bus.Bus, func(),
 	s.fromEnvironment()
 	o := bus.Options{URL: s.natsURL, Credentials: s.natsCredentials, Name: "zstats " + command}
 	if s.natsURL != "" {
+		if err := bus.CheckURL(o.URL); err != nil {
+			return nil, nil, usagef("nats-url: %w", err)
+		}
 		b, err := bus.Connect(o)
 		if err != nil {
 			return nil, nil, err

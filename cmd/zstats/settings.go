@@ -202,6 +202,11 @@ func (s *settings) validateStreams() error {
 	case s.natsReplicas > 1 && s.natsURL == "":
 		return fmt.Errorf("nats.replicas is %d, but the embedded log has one copy: name a cluster with nats-url", s.natsReplicas)
 	}
+	if s.natsURL != "" {
+		if err := bus.CheckURL(s.natsURL); err != nil {
+			return fmt.Errorf("nats-url: %w", err)
+		}
+	}
 	return hostPort("admin.addr", s.adminAddr)
 }
 

@@ -3,7 +3,6 @@ package bus
 import (
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"time"
 
@@ -91,6 +90,11 @@ func Connect(o Options) (*Bus, error) {
 	if o.Logger == nil {
 		o.Logger = zap.NewNop()
 	}
+	if o.Server == nil {
+		if err := CheckURL(o.URL); err != nil {
+			return nil, err
+		}
+	}
 	conn, err := nats.Connect(o.URL, natsOptions(o)...)
 	if errors.Is(err, nats.ErrAuthorization) {
 		return nil, fmt.Errorf("connect to NATS%s: %w", redacted(o.URL), ErrUnauthorized)
@@ -107,22 +111,6 @@ func Connect(o Options) (*Bus, error) {
 		conn: conn, js: js, server: o.Server, replicas: o.Replicas, timeout: o.CommitTimeout, log: o.Logger,
 		streams: make(map[string]jetstream.Stream),
 	}, nil
-}
-
-// redacted shows URLs without their users and passwords.
-func redacted(urls string) string {
-	var out strings.Builder
-	for raw := range strings.SplitSeq(urls, ",") {
-		_, host, ok := strings.Cut(raw, "@")
-		if !ok {
-			_, host, ok = strings.Cut(raw, "://")
-		}
-		if !ok {
-			host = raw
-		}
-		out.WriteString(" " + strings.TrimSpace(host))
-	}
-	return out.String()
 }
 
 func natsOptions(o Options) []nats.Option {
