@@ -39,10 +39,13 @@ func Parse(entries []string) (*Tokens, error) {
 // Replace makes the tokens those of the entries, in one step. After an error they are as they were.
 func (t *Tokens) Replace(entries []string) error {
 	all := make(grants, len(entries))
-	for _, entry := range entries {
+	for i, entry := range entries {
 		name, token, ok := strings.Cut(entry, ":")
-		if !ok || token == "" {
-			return fmt.Errorf("account %q: want NAME:TOKEN or NAME@SOURCE:TOKEN", name)
+		if !ok { // it may be a token alone, which is not to be shown
+			return fmt.Errorf("account %d of %d: want NAME:TOKEN or NAME@SOURCE:TOKEN", i+1, len(entries))
+		}
+		if token == "" {
+			return fmt.Errorf("account %q has no token: want NAME:TOKEN or NAME@SOURCE:TOKEN", name)
 		}
 		var g Grant
 		var named bool
