@@ -199,7 +199,7 @@ func (b *books) ship() (n int) {
 		}
 		some = some[:3]
 		target := replayedTarget(b.t, some)
-		startCollector(b.t, b.z, "250ms", job+"="+target.server.URL+"/metrics")
+		startCollector(b.t, b.z, scrapeEvery, job+"="+target.server.URL+"/metrics")
 		n += len(some)
 	}
 	return n

@@ -286,7 +286,7 @@ func TestNamedTokens(t *testing.T) {
 	want := ship(t, z.IngestAddr, newWireTarget("a:1.j", 1), 2)
 	exposed := replayedTarget(t, []corpus.Exposition{{Body: series(3, 1)}, {Body: series(3, 2)}})
 	collect, err := harness.Start(zstatsBinary, "collect", "--server", "http://"+z.IngestAddr, "--token", otherToken,
-		"--interval", "250ms", "--timeout", "250ms", "--flush", "500ms", "--target", "j="+exposed.server.URL)
+		"--interval", scrapeEvery, "--timeout", scrapeEvery, "--flush", "500ms", "--target", "j="+exposed.server.URL)
 	if err != nil {
 		t.Fatal(err)
 	}

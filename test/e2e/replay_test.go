@@ -330,7 +330,7 @@ func misuseReplay(t *testing.T, z *harness.Zstats) {
 		says string
 	}{
 		{[]string{"--from", "raw", "--to", z.Files()}, 1, "holds files already"},
-		{[]string{"--from", "raw"}, 2, "[to verify]"},
+		{[]string{"--from", "raw"}, 2, "give --to DIR"},
 		{[]string{"--to", t.TempDir()}, 2, `"from"`},
 		{[]string{"--from", "events", "--to", t.TempDir()}, 2, "raw or scrapes"},
 		{[]string{"--from", "raw", "--to", t.TempDir(), "--since", "yesterday"}, 2, "--since"},
