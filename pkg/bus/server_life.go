@@ -148,38 +148,44 @@ func (l *life) examine() error {
 	l.mu.Lock()
 	doubts, doubted := l.doubts, l.settled != nil
 	l.mu.Unlock()
-	for i := 1; ; i++ {
-		err := l.health()
-		if err == nil {
-			l.findings = 0
-			l.settle(doubts)
-			return nil
-		}
-		if !doubted {
-			l.findings++
-			if l.findings < examinations {
-				return nil
-			}
-			return err
-		}
-		if i == examinations || !pause(l.over, examinationRest) {
-			return err
-		}
+	err := l.health()
+	if err == nil {
+		l.findings = 0
+		l.settle(doubts)
+		return nil
 	}
+	l.findings++
+	if !doubted && l.findings < examinations {
+		return nil
+	}
+	return err
 }
 
 const (
-	// examinations is how often in a row something must be found, since a busy machine can make the server look unready for a
-	// moment.
+	// examinations is how often in a row something must be found.
 	examinations    = 3
 	examinationRest = 10 * time.Millisecond
 )
 
+// health returns what is wrong with the server or one of its streams.
 func (l *life) health() error {
-	if h := l.server.Healthz(nil); h.Error != "" {
-		return errors.New(h.Error)
+	return foundEachTime(l.over, func() error {
+		if h := l.server.Healthz(nil); h.Error != "" {
+			return errors.New(h.Error)
+		}
+		return nil
+	})
+}
+
+// foundEachTime returns what look finds, if it does so as often as it is asked: the server gives itself a millisecond to answer, so
+// on a busy machine it may look for a moment as if it had not started.
+func foundEachTime(ctx context.Context, look func() error) error {
+	for i := 1; ; i++ {
+		err := look()
+		if err == nil || i == examinations || !pause(ctx, examinationRest) {
+			return err
+		}
 	}
-	return nil
 }
 
 // settle ends the doubts if there were no more than so many.
