@@ -88,6 +88,9 @@ func configCheckCommand() *cobra.Command {
 			for _, n := range all.Notes {
 				fmt.Fprintf(cmd.OutOrStdout(), "%s: %s is %s\n", n.Place, n.Key, n.Text)
 			}
+			for _, name := range strays() {
+				fmt.Fprintf(cmd.OutOrStdout(), "the environment variable %s is no setting of zstats and is ignored\n", name)
+			}
 			fmt.Fprintf(cmd.OutOrStdout(), "the settings of 'zstats %s' are good\n", s.use)
 			return nil
 		},

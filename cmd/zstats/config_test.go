@@ -89,6 +89,18 @@ func TestConfigCheck(t *testing.T) {
 	}
 }
 
+func TestConfigCheckVariables(t *testing.T) {
+	t.Setenv("ZSTATS_TOKEN", "secret")        // of clients
+	t.Setenv("ZSTATS_BUFFER_DIR", "/")        // of zstats collect
+	t.Setenv("ZSTATS_WRITER_RESERVE", "1GiB") // of another service
+	t.Setenv("ZSTATS_INGES_ADDR", "secret")
+	out, err := runConfig(t, "check", "--service", "assembler", "--nats-url", "nats://h:4222")
+	if err != nil || !strings.Contains(out, "the environment variable ZSTATS_INGES_ADDR is no setting") || strings.Contains(out, "secret") ||
+		strings.Count(out, "\n") != 2 {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
 func TestConfigCheckLegacy(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "stats.json")
 	text := `{

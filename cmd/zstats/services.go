@@ -118,6 +118,9 @@ func (v service) run(ctx context.Context, s *settings, notes []config.Note, out 
 	for _, n := range notes {
 		p.log.Info("a key of the older configuration file is "+n.Text, zap.String("key", n.Key), zap.String("place", n.Place))
 	}
+	for _, name := range strays() {
+		p.log.Warn("an environment variable is no setting of zstats and is ignored", zap.String("variable", name))
+	}
 	if v.alone {
 		if p.dir, err = openDataDir(s.dataDir); err != nil {
 			return err

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"net"
+	"os"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -175,6 +176,19 @@ func knownSetting(name string) bool {
 		register(new(settings), f)
 	}
 	return f.Lookup(name) != nil
+}
+
+// strays returns the environment variables that look like settings of zstats and are none.
+func strays() []string {
+	known := map[string]bool{tokenVariable: true}
+	learn := func(f *pflag.Flag) { known[config.Variable(f.Name)] = true }
+	for _, register := range allGroups() {
+		f := pflag.NewFlagSet("", pflag.ContinueOnError)
+		register(new(settings), f)
+		f.VisitAll(learn)
+	}
+	collectCommand().Flags().VisitAll(learn)
+	return config.Strays(os.Environ(), func(name string) bool { return known[name] })
 }
 
 // files returns the directory of files.

@@ -9,5 +9,6 @@
 // default. A setting that may be given several times is a list in the file and is separated by blanks in the environment.
 //
 // A file serves several programs: settings that another one of them has are known and left aside. A name that none has is an
-// error, with its line. Environment variables that name no setting are ignored, since orchestrators make up some of their own.
+// error, with its line. Environment variables that name no setting are ignored, since orchestrators make up some of their own; Strays
+// finds those that look like a mistake.
 package config
