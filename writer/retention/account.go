@@ -13,14 +13,9 @@ import (
 	"github.com/zstats/zstats/pkg/scrape"
 )
 
-const (
-	// atOnce is how many scrapes are removed as one group. That costs one sync, which beside busy writers may take a second; and a
-	// stop waits for the group.
-	atOnce = 2048
-	// lag is how much earlier than its event a scrape may have been put on disk: batches that are tried again, and clocks of
-	// the log and the disk that differ. See account.acked.
-	lag = 10 * time.Minute
-)
+// atOnce is how many scrapes are removed as one group. That costs one sync, which beside busy writers may take a second; and a
+// stop waits for the group.
+const atOnce = 2048
 
 // account is one account in one pass.
 type account struct {
@@ -28,7 +23,7 @@ type account struct {
 	name   string
 	dir    string
 	limits Limits
-	look   func(context.Context, scrape.Target) (Event, bool, error)
+	look   func(context.Context, scrape.Target) (Acked, error)
 
 	total     int64 // bytes of what neither is to go nor is held
 	held      int   // scrapes that are over a limit and stay
@@ -108,7 +103,7 @@ func (a *account) fill(s *shelf) error {
 		return err
 	}
 	s.list(epochs)
-	s.unacked = nil
+	s.acked = nil
 	if a.limits.Bytes == 0 {
 		return nil
 	}
@@ -182,25 +177,18 @@ func (a *account) hold(b book) {
 	}
 }
 
-// acked reports whether all positions have acknowledged a scrape. Events of a target ascend by epoch, so all before the first
-// one that is not acknowledged are, except those of requeued dead letters: they come late, and are known by the time when they
-// were put on disk.
+// acked reports whether all positions have acknowledged a scrape.
 func (a *account) acked(ctx context.Context, s *shelf, b book, written time.Time) (bool, error) {
-	if s.unacked == nil {
+	if s.acked == nil {
 		target, err := archive.TargetOf(a.r.files, s.dir)
 		if err != nil {
 			return false, nil // nobody can tell whose it is, so nobody can have acknowledged it
 		}
-		oldest, ok, err := a.look(ctx, target)
-		if err != nil {
+		if s.acked, err = a.look(ctx, target); err != nil {
 			return false, fmt.Errorf("ask what of %s consumers have acknowledged: %w", target, err)
 		}
-		s.unacked = &unacked{oldest, ok}
 	}
-	if !s.unacked.ok {
-		return true, nil
-	}
-	return b.epoch < s.unacked.oldest.Epoch && written.Before(s.unacked.oldest.Stored.Add(-lag)), nil
+	return s.acked(b.epoch, written), nil
 }
 
 // remove removes the group.

@@ -7,8 +7,8 @@
 //
 //   - the newest scrape of each target;
 //   - a scrape that was put on disk less than Options.Grace ago, so that whoever is told of it can read it;
-//   - a scrape that a named position has not acknowledged (Options.Positions). What stays for that is not made up for by
-//     removing younger scrapes of others: the account is then over its bytes by what is held.
+//   - a scrape that a named position has not acknowledged (Options.Positions), be it that its event is still to come. What
+//     stays for that is not made up for by removing younger scrapes of others: the account is then over its bytes by what is held.
 //
 // Bytes are those that the files and directories take on the disk, as du counts them. They are measured once for each
 // scrape and remembered, 16 bytes of memory for each; accounts without a limit in bytes are not measured.

@@ -24,16 +24,16 @@ type Limits struct {
 // None reports whether nothing is limited.
 func (l Limits) None() bool { return l.Age == 0 && l.Bytes == 0 }
 
-// Event is an event in the log.
-type Event struct {
-	Epoch  int64     // of the scrape, in microseconds since the Unix epoch
-	Stored time.Time // by the log's clock
-}
+// Acked says of a target's scrape, by its epoch in microseconds since the Unix epoch and the time when it was put on disk, whether
+// all named positions that are to get its event have acknowledged it.
+type Acked func(epoch int64, written time.Time) bool
 
-// Positions looks at the named positions of consumers. What it returns may be used for one pass: it asks, for a target, for
-// the first event, in the order of the log, that some position is to get and has not acknowledged; ok is false if there is
-// none. Positions that move meanwhile only let more go.
-type Positions func(ctx context.Context) (func(context.Context, scrape.Target) (oldest Event, ok bool, err error), error)
+// Positions looks at the named positions of consumers. What it returns may be asked about targets for one pass. Positions that
+// move meanwhile only let more go.
+type Positions func(ctx context.Context) (func(context.Context, scrape.Target) (Acked, error), error)
+
+// ackedAll is what is said where nobody is waited for.
+func ackedAll(int64, time.Time) bool { return true }
 
 // Options configure a Retention.
 type Options struct {

@@ -82,3 +82,63 @@ func TestPositionsInTheLog(t *testing.T) {
 		}
 	}
 }
+
+// TestAckedInTheLog asks for scrapes whose events have not come yet, come late, or are all acknowledged.
+func TestAckedInTheLog(t *testing.T) {
+	b, js := newLog(t)
+	acme := target("acme", "a:1.j")
+	consumer, err := js.CreateConsumer(t.Context(), event.Events, jetstream.ConsumerConfig{
+		Durable: "billing", AckPolicy: jetstream.AckExplicitPolicy, FilterSubject: event.EventFilter("acme"),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	check := func(what string, of scrape.Target, age, onDisk time.Duration, want bool) {
+		t.Helper()
+		look, err := PositionsOf(b, bustest.Partitions)(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		acked, err := look(t.Context(), of)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := acked(ago(age), time.Now().Add(-onDisk)); got != want {
+			t.Errorf("%s: a scrape of %s ago, on disk for %s: acknowledged is %v, want %v", what, age, onDisk, got, want)
+		}
+	}
+	const late, early = time.Second, lag + time.Minute
+	check("no event yet", acme, h, late, false)
+	check("all events trimmed", acme, h, early, true)
+	check("nobody to wait for", target("other", "a:1.j"), h, late, true)
+	notify(t, b, acme, 4*h)
+	notify(t, b, acme, 3*h)
+	for _, step := range []struct {
+		what         string
+		first, other bool
+	}{{"nothing is acknowledged", false, false}, {"one is", true, false}, {"all are", true, true}} {
+		check(step.what+", the first", acme, 4*h, early, step.first)
+		check(step.what+", the second", acme, 3*h, early, step.other)
+		check(step.what+", an event to come", acme, 2*h, late, false)
+		if !step.other {
+			check(step.what+", a requeued one", acme, 5*h, late, false)
+			m, err := consumer.Next()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := m.DoubleAck(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	check("acknowledged just now", acme, 3*h, late, true)
+	notify(t, b, acme, 5*h) // requeued
+	m, err := consumer.Next()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := m.DoubleAck(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	check("behind a requeued one", acme, 3*h, early, true)
+}

@@ -99,7 +99,7 @@ func (r *Retention) turn(ctx context.Context) error {
 
 // pass looks at all accounts. The error of one doesn't keep the others.
 func (r *Retention) pass(ctx context.Context) error {
-	look := func(context.Context, scrape.Target) (e Event, ok bool, err error) { return e, false, nil }
+	look := func(context.Context, scrape.Target) (Acked, error) { return ackedAll, nil }
 	if r.o.Positions != nil {
 		var err error
 		if look, err = r.o.Positions(ctx); err != nil {

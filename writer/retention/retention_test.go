@@ -90,9 +90,9 @@ func TestGrace(t *testing.T) {
 
 // unackedFrom are positions that have not acknowledged a target from a scrape on.
 func unackedFrom(held scrape.Target, age time.Duration) Positions {
-	return func(context.Context) (func(context.Context, scrape.Target) (Event, bool, error), error) {
-		return func(_ context.Context, t scrape.Target) (e Event, ok bool, err error) {
-			return Event{Epoch: ago(age), Stored: now.Add(-age)}, t == held, nil
+	return func(context.Context) (func(context.Context, scrape.Target) (Acked, error), error) {
+		return func(_ context.Context, t scrape.Target) (Acked, error) {
+			return func(epoch int64, _ time.Time) bool { return t != held || epoch < ago(age) }, nil
 		}, nil
 	}
 }
@@ -121,20 +121,12 @@ func TestPositions(t *testing.T) {
 			t.Errorf("%v bytes are said to be kept, want %d", got, 6*one)
 		}
 	})
-	t.Run("a late one", func(t *testing.T) {
-		dir := t.TempDir()
-		put(t, dir, a, ages...)
-		touch(t, dir, a, 6*h, 4*h) // a requeued dead letter: its event comes behind those of younger scrapes
-		r := newRetention(t, Options{Dir: dir, Limits: Limits{Age: 2 * h}, Positions: unackedFrom(a, 4*h)})
-		turn(t, r)
-		wantLeft(t, dir, "acme/a_1.j 6h0m0s", "acme/a_1.j 4h0m0s", "acme/a_1.j 3h0m0s", "acme/a_1.j 1h0m0s")
-	})
 	t.Run("not known", func(t *testing.T) {
 		dir := t.TempDir()
 		put(t, dir, a, ages...)
 		broken := errors.New("the log does not answer")
-		r := newRetention(t, Options{Dir: dir, Limits: Limits{Age: 2 * h}, Positions: func(context.Context) (func(context.Context, scrape.Target) (Event, bool, error), error) {
-			return func(context.Context, scrape.Target) (e Event, ok bool, err error) { return e, false, broken }, nil
+		r := newRetention(t, Options{Dir: dir, Limits: Limits{Age: 2 * h}, Positions: func(context.Context) (func(context.Context, scrape.Target) (Acked, error), error) {
+			return func(context.Context, scrape.Target) (Acked, error) { return nil, broken }, nil
 		}})
 		if err := r.turn(t.Context()); !errors.Is(err, broken) {
 			t.Errorf("turn: %v, want %v", err, broken)

@@ -14,13 +14,7 @@ type book struct {
 type shelf struct {
 	dir   string // of the target
 	books []book
-	// unacked says, once it was asked for in a pass, what holds the target's scrapes back.
-	unacked *unacked
-}
-
-type unacked struct {
-	oldest Event
-	ok     bool
+	acked Acked // nil until it is asked for in a pass
 }
 
 // list makes the shelf hold the scrapes with the given epochs, ascending, and no others. What is known of their bytes stays.
