@@ -194,7 +194,7 @@ func sameStreams(t *testing.T, one, two *node, stream, subject string) {
 	bySubject := func(n *node) map[string][]bus.Message {
 		all := make(map[string][]bus.Message)
 		for _, m := range n.messages(t, stream, subject) {
-			m.Sequence = 0 // differs with the checkpoints in between
+			m.Sequence, m.Stored = 0, time.Time{} // differ with the checkpoints in between
 			all[m.Subject] = append(all[m.Subject], m)
 		}
 		return all

@@ -18,8 +18,9 @@ type Message struct {
 	Subject string
 	Header  event.Header
 	Data    []byte
-	// Sequence is the message's place in its stream. It is set when a message is read.
+	// Sequence is the message's place in its stream, Stored when it was put there. They are set when a message is read.
 	Sequence uint64
+	Stored   time.Time
 	// Broken says why the message's data can't be had, now or later; Data is nil then. Only a Reader that was asked to delivers
 	// such messages.
 	Broken error

@@ -66,12 +66,12 @@ func (w *Worker) commitChunk(ctx context.Context, batch []delivery, outputs []en
 			touched = append(touched, d.from)
 		}
 	}
-	before := make([]uint64, len(touched))
+	before := make([]progress, len(touched))
 	for i, s := range touched {
 		before[i] = s.done
 	}
 	for _, d := range batch {
-		d.from.done = d.Sequence
+		d.from.done = progress{d.Sequence, d.Stored}
 	}
 	failpoint.HitIn("worker.commit.before", w.o.Stage.Name)
 	err := w.publishCheckpoints(ctx, touched, outputs, false)
@@ -92,7 +92,11 @@ func (w *Worker) publishCheckpoints(ctx context.Context, sessions []*session, ou
 	}
 	all := slices.Clone(outputs)
 	for _, s := range sessions {
-		data, err := event.Marshal(&eventpb.Checkpoint{InputSequence: s.done, Worker: w.o.ID, Released: released})
+		ckpt := &eventpb.Checkpoint{InputSequence: s.done.sequence, Worker: w.o.ID, Released: released}
+		if !s.done.stored.IsZero() {
+			ckpt.InputStoredNs = s.done.stored.UnixNano()
+		}
+		data, err := event.Marshal(ckpt)
 		if err != nil {
 			return err
 		}
@@ -111,7 +115,7 @@ func (w *Worker) publishCheckpoints(ctx context.Context, sessions []*session, ou
 		s.token = last - uint64(len(sessions)-1-i)
 		s.written = time.Now()
 		if w.owned[s.partition] == s {
-			w.lag.committed(s.partition, s.done)
+			w.lag.committed(s.partition, s.done.sequence)
 		}
 	}
 	return nil

@@ -15,6 +15,9 @@ type Place struct {
 	Stored   time.Time
 }
 
+// everything is the subject of every message.
+const everything = ">"
+
 // Find returns the place of the first kept message on subject whose sequence is at least from, as the stream's leader knows
 // it, or ErrNotFound. The subject may have wildcards; ">" stands for every message.
 func (b *Bus) Find(ctx context.Context, stream, subject string, from uint64) (p Place, err error) {
@@ -47,5 +50,5 @@ func (b *Bus) FindMessage(ctx context.Context, stream, subject string, from uint
 	if err != nil {
 		return Message{}, readError(err, stream, subject+" from sequence "+strconv.FormatUint(from, 10))
 	}
-	return b.join(ctx, s, message(raw.Subject, raw.Header, raw.Data, raw.Sequence))
+	return b.join(ctx, s, message(raw.Subject, raw.Header, raw.Data, raw.Sequence, raw.Time))
 }

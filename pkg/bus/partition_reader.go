@@ -43,7 +43,7 @@ func (w *Worker) startReader(ctx context.Context) {
 	readCtx, stop := context.WithCancel(ctx)
 	r := &partitionReader{stop: stop, from: maps.Clone(w.owned), done: make(map[int]uint64, len(w.owned))}
 	for p, s := range w.owned {
-		r.done[p] = s.done
+		r.done[p] = s.done.sequence
 	}
 	w.reader = r
 	w.readers.Go(func() { w.read(readCtx, r) })

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -31,7 +32,7 @@ func (b *Bus) last(ctx context.Context, stream, subject string) (Message, error)
 		if err != nil {
 			return Message{}, readError(err, stream, subject)
 		}
-		m, err := b.join(ctx, s, message(raw.Subject, raw.Header, raw.Data, raw.Sequence))
+		m, err := b.join(ctx, s, message(raw.Subject, raw.Header, raw.Data, raw.Sequence, raw.Time))
 		if !errors.Is(err, ErrNotFound) || raw.Sequence == before {
 			return m, err
 		}
@@ -57,7 +58,7 @@ func (b *Bus) get(ctx context.Context, stream string, sequence uint64) (Message,
 	if err != nil {
 		return Message{}, readError(err, stream, "sequence "+strconv.FormatUint(sequence, 10))
 	}
-	return b.join(ctx, s, message(raw.Subject, raw.Header, raw.Data, raw.Sequence))
+	return b.join(ctx, s, message(raw.Subject, raw.Header, raw.Data, raw.Sequence, raw.Time))
 }
 
 // stream returns the handle of a stream.
@@ -124,8 +125,8 @@ func (b *Bus) joinOrMark(ctx context.Context, s jetstream.Stream, m Message) (Me
 	return joined, err
 }
 
-func message(subject string, h nats.Header, data []byte, sequence uint64) Message {
-	m := Message{Subject: subject, Header: make(event.Header, len(h)), Data: data, Sequence: sequence}
+func message(subject string, h nats.Header, data []byte, sequence uint64, stored time.Time) Message {
+	m := Message{Subject: subject, Header: make(event.Header, len(h)), Data: data, Sequence: sequence, Stored: stored}
 	for name, values := range h {
 		if len(values) > 0 {
 			m.Header[name] = values[0]

@@ -130,7 +130,7 @@ func (r *Reader) Next(ctx context.Context) (Message, error) {
 			return Message{}, fmt.Errorf("read %s: %w", r.name(), err)
 		}
 		r.pending = meta.NumPending
-		m := message(msg.Subject(), msg.Headers(), msg.Data(), meta.Sequence.Stream)
+		m := message(msg.Subject(), msg.Headers(), msg.Data(), meta.Sequence.Stream, meta.Timestamp)
 		if r.broken {
 			return r.bus.joinOrMark(ctx, r.stream, m)
 		}

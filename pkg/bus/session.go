@@ -18,10 +18,16 @@ type session struct {
 	partition int
 	// token is the sequence of the last checkpoint, the condition of the next.
 	token uint64
-	// done is the input sequence up to which everything is committed.
-	done uint64
+	// done is up to where the input is committed.
+	done progress
 	// written is when the checkpoint was published, by this process's clock.
 	written time.Time
+}
+
+// progress is a place in the input stream.
+type progress struct {
+	sequence uint64
+	stored   time.Time // when the stream stored that message; zero if that is not known
 }
 
 // rebalance computes which partitions the worker is to own and releases the others.
@@ -109,7 +115,10 @@ func (w *Worker) lookUp(ctx context.Context, p int) (*session, string, error) {
 	if err := event.Unmarshal(m.Data, ckpt); err != nil {
 		return nil, "", fmt.Errorf("checkpoint of partition %d: %w", p, err)
 	}
-	s.token, s.done = m.Sequence, ckpt.InputSequence
+	s.token, s.done.sequence = m.Sequence, ckpt.InputSequence
+	if ns := ckpt.InputStoredNs; ns != 0 {
+		s.done.stored = time.Unix(0, ns)
+	}
 	if ckpt.Released {
 		return s, "", nil
 	}
@@ -118,6 +127,9 @@ func (w *Worker) lookUp(ctx context.Context, p int) (*session, string, error) {
 
 // take publishes checkpoints that name this worker and begins to read behind them.
 func (w *Worker) take(ctx context.Context, sessions []*session) error {
+	if err := w.verify(ctx, sessions); err != nil {
+		return err
+	}
 	// Without this the reader would begin where the idlest partition had its last message.
 	if err := w.advanceIdle(ctx, sessions); err != nil {
 		return err
@@ -130,7 +142,7 @@ func (w *Worker) take(ctx context.Context, sessions []*session) error {
 	for _, s := range sessions {
 		w.o.Processor.Open(s.partition)
 		w.owned[s.partition] = s
-		w.lag.committed(s.partition, s.done)
+		w.lag.committed(s.partition, s.done.sequence)
 		w.metrics.owned(s.partition, true)
 	}
 	w.log.Debug("took partitions", zap.Int("partitions", len(sessions)))
@@ -194,7 +206,10 @@ func (w *Worker) refresh(ctx context.Context) {
 	if len(old) == 0 {
 		return
 	}
-	err := w.advanceIdle(ctx, old)
+	err := w.verify(ctx, old)
+	if err == nil {
+		err = w.advanceIdle(ctx, old)
+	}
 	if err == nil {
 		err = w.publishCheckpoints(ctx, old, nil, false)
 	}
@@ -203,23 +218,75 @@ func (w *Worker) refresh(ctx context.Context) {
 	}
 }
 
-// advanceIdle moves sessions whose partitions have nothing left to do to the end of the input stream.
-func (w *Worker) advanceIdle(ctx context.Context, sessions []*session) error {
-	// The end is read first: what comes into a partition after that lies behind it.
-	_, end, err := w.o.Bus.Bounds(ctx, w.o.Stage.Input)
+// verify makes sure that the input stream still has what was done of it. A stream that was removed, or restored from an old
+// copy, gives sequences again, and the messages that get those would be taken for done.
+func (w *Worker) verify(ctx context.Context, sessions []*session) error {
+	input, output := w.o.Stage.Input, w.o.Stage.Output
+	_, end, err := w.o.Bus.Bounds(ctx, input)
 	if err != nil {
 		return err
 	}
 	for _, s := range sessions {
-		m, err := w.o.Bus.Find(ctx, w.o.Stage.Input, w.o.Stage.Subject(s.partition), s.done+1)
-		switch {
-		case errors.Is(err, ErrNotFound):
-			s.done = max(s.done, end)
-		case err != nil:
+		if s.done.sequence > end {
+			return fmt.Errorf("partition %d: %w: stream %s ends at %d, and %s says that it is done up to %d",
+				s.partition, errLostInput, input, end, output, s.done.sequence)
+		}
+		if s.done.stored.IsZero() {
+			continue
+		}
+		m, err := w.o.Bus.Find(ctx, input, everything, s.done.sequence)
+		if err != nil && !errors.Is(err, ErrNotFound) {
 			return err
-		case m.Sequence > end:
-			s.done = max(s.done, end)
+		}
+		if m.Sequence == s.done.sequence && !m.Stored.Equal(s.done.stored) {
+			return fmt.Errorf("partition %d: %w: stream %s stored message %d at %s, and %s says that it is done since %s",
+				s.partition, errLostInput, input, m.Sequence, clock(m.Stored), output, clock(s.done.stored))
 		}
 	}
 	return nil
+}
+
+// errLostInput stays until the operator decides: nothing that could be done here would be right for all that may have happened.
+var errLostInput = errors.New("the stream has lost messages, see 'A stream that has lost messages' in docs/operations.md")
+
+func clock(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }
+
+// advanceIdle moves sessions whose partitions have nothing left to do to the end of the input stream.
+func (w *Worker) advanceIdle(ctx context.Context, sessions []*session) error {
+	end, err := w.end(ctx)
+	if err != nil {
+		return err
+	}
+	for _, s := range sessions {
+		if s.done.sequence >= end.sequence {
+			continue
+		}
+		// The end was read before: what comes into a partition after that lies behind it.
+		m, err := w.o.Bus.Find(ctx, w.o.Stage.Input, w.o.Stage.Subject(s.partition), s.done.sequence+1)
+		switch {
+		case errors.Is(err, ErrNotFound):
+			s.done = end
+		case err != nil:
+			return err
+		case m.Sequence > end.sequence:
+			s.done = end
+		}
+	}
+	return nil
+}
+
+// end returns the last message of the input stream.
+func (w *Worker) end(ctx context.Context) (progress, error) {
+	_, last, err := w.o.Bus.Bounds(ctx, w.o.Stage.Input)
+	if err != nil || last == 0 {
+		return progress{}, err
+	}
+	m, err := w.o.Bus.Find(ctx, w.o.Stage.Input, everything, last)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return progress{}, err
+	}
+	if m.Sequence != last { // it is removed already
+		return progress{sequence: last}, nil
+	}
+	return progress{sequence: last, stored: m.Stored}, nil
 }

@@ -121,7 +121,7 @@ func testTrimAround(t *testing.T, b *Bus) {
 		}
 		target := scrape.Target{Account: "acme", Name: "target-1"}
 		out := entries(event.Scrapes, Message{Subject: event.ScrapeSubject(target, testPartitions), Data: randomBytes(1000)})
-		sessions[p].done = sequences[0]
+		sessions[p].done.sequence = sequences[0]
 		if err := quietWorker.publishCheckpoints(ctx, sessions[p:p+1], out, false); err != nil {
 			t.Fatal(err)
 		}

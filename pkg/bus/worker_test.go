@@ -189,6 +189,37 @@ func TestWorkerCountsOnce(t *testing.T) {
 	})
 }
 
+// TestLostInput has the input stream removed behind a worker's back, and made anew. What comes then has sequences that are done
+// already; it is not taken for done, before the stream has got as far as it was and after.
+func TestLostInput(t *testing.T) {
+	each(t, func(t *testing.T, b *Bus) {
+		stop := start(t, newCounter(t, b, "one", nil).Run)
+		feed(t, b, 3)
+		checkCounts(t, b, 3)
+		stop()
+		if err := b.js.DeleteStream(t.Context(), event.Raw); err != nil {
+			t.Fatal(err)
+		}
+		ensure(t, b)
+		w := newCounter(t, b, "one", nil)
+		start(t, w.Run)
+		for _, n := range []int{1, 9} {
+			feed(t, b, n)
+			before := testutil.ToFloat64(w.metrics.failures.WithLabelValues("take"))
+			eventually.Succeeds(t, "the worker refuses", func() error {
+				if err := w.Ready(); !errors.Is(err, errLostInput) {
+					return fmt.Errorf("ready: %w", err)
+				}
+				if testutil.ToFloat64(w.metrics.failures.WithLabelValues("take")) < before+2 {
+					return errNotYet
+				}
+				return nil
+			})
+			noMore(t, b, 3)
+		}
+	})
+}
+
 func TestWorkerRetriesAfterErrorsAndPanics(t *testing.T) {
 	b := oneNode(t)
 	var calls atomic.Int32

@@ -444,6 +444,9 @@ type Checkpoint struct {
 	InputSequence uint64                 `protobuf:"varint,1,opt,name=input_sequence,json=inputSequence,proto3" json:"input_sequence,omitempty"`
 	Worker        string                 `protobuf:"bytes,2,opt,name=worker,proto3" json:"worker,omitempty"`
 	Released      bool                   `protobuf:"varint,3,opt,name=released,proto3" json:"released,omitempty"`
+	// When the input stream stored the message input_sequence, in nanoseconds since the Unix epoch; 0 is not known. It tells that
+	// message from another one, which got its sequence after the stream had lost messages.
+	InputStoredNs int64 `protobuf:"varint,4,opt,name=input_stored_ns,json=inputStoredNs,proto3" json:"input_stored_ns,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -497,6 +500,13 @@ func (x *Checkpoint) GetReleased() bool {
 		return x.Released
 	}
 	return false
+}
+
+func (x *Checkpoint) GetInputStoredNs() int64 {
+	if x != nil {
+		return x.InputStoredNs
+	}
+	return 0
 }
 
 // A message of DEAD.
@@ -630,12 +640,13 @@ const file_zstats_v1_log_proto_rawDesc = "" +
 	"\fraw_sequence\x18\x0e \x01(\x04R\vrawSequence\"/\n" +
 	"\x03Run\x12\x14\n" +
 	"\x05first\x18\x01 \x01(\x12R\x05first\x12\x12\n" +
-	"\x04last\x18\x02 \x01(\x12R\x04last\"g\n" +
+	"\x04last\x18\x02 \x01(\x12R\x04last\"\x8f\x01\n" +
 	"\n" +
 	"Checkpoint\x12%\n" +
 	"\x0einput_sequence\x18\x01 \x01(\x04R\rinputSequence\x12\x16\n" +
 	"\x06worker\x18\x02 \x01(\tR\x06worker\x12\x1a\n" +
-	"\breleased\x18\x03 \x01(\bR\breleased\"\xb8\x01\n" +
+	"\breleased\x18\x03 \x01(\bR\breleased\x12&\n" +
+	"\x0finput_stored_ns\x18\x04 \x01(\x03R\rinputStoredNs\"\xb8\x01\n" +
 	"\n" +
 	"DeadLetter\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\x12\x16\n" +
